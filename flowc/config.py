@@ -1,0 +1,71 @@
+"""One frozen record of settings, read from the environment: `config.settings().threads`.
+
+    FLOWC_THREADS=1 FLOWC_BACKEND=interpret python model.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+BACKENDS = ("cpu", "interpret", "python")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set from outside.
+
+    threads: worker threads of a run, the calling one counted; backend: `cpu` (compiled), `interpret` (NumPy, node by node) or
+    `python` (the generated source run as plain Python: slow, for tests); verify: check the IR between passes;
+    cache_dir: where generated source and object code are kept.
+    """
+
+    threads: int
+    backend: str
+    verify: bool
+    cache_dir: Path
+
+
+def _read_environment() -> Settings:
+    environment = os.environ
+    backend = environment.get("FLOWC_BACKEND", "cpu")
+    if backend not in BACKENDS:
+        raise ValueError(f"FLOWC_BACKEND={backend!r}: one of {', '.join(BACKENDS)} is expected")
+    threads_text = environment.get("FLOWC_THREADS", "")
+    if threads_text:
+        if not threads_text.isdigit() or int(threads_text) < 1:
+            raise ValueError(f"FLOWC_THREADS={threads_text!r}: a positive whole number is expected")
+        threads = int(threads_text)
+    else:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    folder = environment.get("FLOWC_CACHE_DIR")
+    if not folder:
+        folder = os.path.join(environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flowc")
+    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), Path(folder))
+
+
+_current: Settings | None = None
+
+
+def settings() -> Settings:
+    """The settings in force; read from the environment at the first call."""
+    global _current
+    if _current is None:
+        _current = _read_environment()
+    return _current
+
+
+@contextmanager
+def override(**changes: Any) -> Iterator[Settings]:
+    """Settings changed inside a `with` block: `with config.override(backend="interpret"): ...`."""
+    global _current
+    before = settings()
+    _current = replace(before, **changes)
+    try:
+        yield _current
+    finally:
+        _current = before

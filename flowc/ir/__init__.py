@@ -1,0 +1,1 @@
+"""The intermediate representation: types, graph, function, text, loops. Nothing here knows a single op by name."""

@@ -1,0 +1,506 @@
+"""Loop IR: what a kernel does, as loops, loads, stores and typed scalar expressions. CPU and CUDA differ by loop kinds only.
+
+    def k0(x: f32[10*b], out: f32[10*b], b: i64):
+        for i in parallel(b):
+            for j in vector(10):
+                out[i*10 + j] = max(x[i*10 + j], 0.0)
+
+Buffers are flat: an index is one i64 expression. Expressions build by Python arithmetic and fold what is constant.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from flowc.errors import Location
+from flowc.ir.dims import Call, Dim, Sym
+from flowc.ir.types import BOOL, DTYPES, I64, DType
+
+# expressions
+
+
+class Expr:
+    """A typed scalar. Arithmetic makes bigger expressions; Python numbers take the other operand's dtype."""
+
+    dtype: DType
+
+    def __add__(self, other: Operand) -> Expr:
+        return binary("add", self, other)
+
+    def __radd__(self, other: Operand) -> Expr:
+        return binary("add", lift(other, self.dtype), self)
+
+    def __sub__(self, other: Operand) -> Expr:
+        return binary("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Expr:
+        return binary("sub", lift(other, self.dtype), self)
+
+    def __mul__(self, other: Operand) -> Expr:
+        return binary("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Expr:
+        return binary("mul", lift(other, self.dtype), self)
+
+    def __truediv__(self, other: Operand) -> Expr:
+        return binary("div", self, other)
+
+    def __floordiv__(self, other: Operand) -> Expr:
+        return binary("floordiv", self, other)
+
+    def __mod__(self, other: Operand) -> Expr:
+        return binary("mod", self, other)
+
+    def __lt__(self, other: Operand) -> Expr:
+        return binary("lt", self, other)
+
+    def __le__(self, other: Operand) -> Expr:
+        return binary("le", self, other)
+
+    def __gt__(self, other: Operand) -> Expr:
+        return binary("gt", self, other)
+
+    def __ge__(self, other: Operand) -> Expr:
+        return binary("ge", self, other)
+
+    def __and__(self, other: Operand) -> Expr:
+        return binary("and", self, other)
+
+    def __or__(self, other: Operand) -> Expr:
+        return binary("or", self, other)
+
+    def eq(self, other: Operand) -> Expr:
+        return binary("eq", self, other)
+
+    def ne(self, other: Operand) -> Expr:
+        return binary("ne", self, other)
+
+
+Operand = Expr | int | float | bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Const(Expr):
+    value: bool | int | float
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Var(Expr):
+    """A loop's index, a `Let`'s name, an extent, or a register made by `Alloc`."""
+
+    name: str
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Load(Expr):
+    """`buffer[index]`."""
+
+    buffer: str
+    index: Expr
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Apply(Expr):
+    """`function(args)`, one of FUNCTIONS."""
+
+    function: str
+    args: tuple[Expr, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Select(Expr):
+    """`yes if condition else no`; only the chosen side is loaded from, so a condition may guard an index."""
+
+    condition: Expr
+    yes: Expr
+    no: Expr
+
+    @property
+    def dtype(self) -> DType:  # type: ignore[override]
+        return self.yes.dtype
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cast(Expr):
+    """`dtype(x)`, as NumPy's astype does."""
+
+    dtype: DType
+    x: Expr
+
+
+_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+_LOGIC = {"and": "and", "or": "or"}
+_ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/", "floordiv": "//", "mod": "%"}
+_BITS = {"bitand": "&", "bitor": "|", "bitxor": "^", "shl": "<<", "shr": ">>"}
+INFIX = {**_ARITHMETIC, **_COMPARE, **_LOGIC, **_BITS}
+
+# name -> number of operands; results have the first operand's dtype, but for comparisons, `not` and `is*`, which are bool.
+# min and max give NaN where either operand is NaN, as NumPy does.
+FUNCTIONS: dict[str, int] = {
+    **dict.fromkeys(INFIX, 2),
+    **dict.fromkeys(("min", "max", "pow", "atan2"), 2),
+    **dict.fromkeys(("neg", "not", "abs", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"), 1),
+    **dict.fromkeys(("sinh", "cosh", "erf", "floor", "ceil", "round", "trunc", "isnan", "isinf", "invert"), 1),
+    "philox": 4,  # philox(key, counter, index, lane): one of the four u32 words at a place of the stream; key, counter, index u64, lane i64
+}
+_BOOLEAN = {*_COMPARE, *_LOGIC, "not", "isnan", "isinf"}
+
+
+def function_dtype(name: str, args: Sequence[Expr]) -> DType:
+    """The dtype of an application."""
+    from flowc.ir.types import U32
+
+    return BOOL if name in _BOOLEAN else U32 if name == "philox" else args[0].dtype
+
+
+def lift(x: Operand, dtype: DType) -> Expr:
+    """A Python number as a constant of `dtype`; an expression as it is."""
+    if isinstance(x, Expr):
+        return x
+    return Const(bool(x) if dtype.is_bool else float(x) if dtype.is_float else int(x), dtype)
+
+
+def binary(name: str, left: Expr, right: Operand) -> Expr:
+    """`left name right`, with index arithmetic folded: `i*1`, `i + 0`, `2*3`."""
+    right = lift(right, left.dtype)
+    if left.dtype is I64 and right.dtype is I64:
+        folded = _fold_index(name, left, right)
+        if folded is not None:
+            return folded
+    return Apply(name, (left, right), function_dtype(name, (left, right)))
+
+
+def _fold_index(name: str, left: Expr, right: Expr) -> Expr | None:
+    p = left.value if isinstance(left, Const) else None
+    q = right.value if isinstance(right, Const) else None
+    match name:
+        case "add" | "sub" | "mul" | "floordiv" | "mod" if p is not None and q is not None and not (name in ("floordiv", "mod") and q == 0):
+            fold: dict[str, Callable[[Any, Any], Any]] = {
+                "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "floordiv": lambda a, b: a // b, "mod": lambda a, b: a % b,
+            }  # fmt: skip
+            return Const(fold[name](p, q), I64)
+        case "add" if p == 0:
+            return right
+        case "add" | "sub" if q == 0:
+            return left
+        case "mul" if p == 0 or q == 0:
+            return Const(0, I64)
+        case "mul" if p == 1:
+            return right
+        case "mul" | "floordiv" if q == 1:
+            return left
+        case "mod" if q == 1:
+            return Const(0, I64)
+    return None
+
+
+def apply(name: str, *args: Expr) -> Expr:
+    """`name(args)`, checked against FUNCTIONS."""
+    if FUNCTIONS[name] != len(args):
+        raise TypeError(f"loop function {name} takes {FUNCTIONS[name]} operands, {len(args)} given")
+    return binary(name, *args) if name in INFIX else Apply(name, args, function_dtype(name, args))
+
+
+def select(condition: Expr, yes: Operand, no: Operand) -> Expr:
+    if isinstance(condition, Const):
+        return lift(yes if condition.value else no, _dtype_of(yes, no))
+    dtype = _dtype_of(yes, no)
+    return Select(condition, lift(yes, dtype), lift(no, dtype))
+
+
+def _dtype_of(yes: Operand, no: Operand) -> DType:
+    if isinstance(yes, Expr):
+        return yes.dtype
+    if isinstance(no, Expr):
+        return no.dtype
+    raise TypeError("neither side of a select has a dtype")
+
+
+def cast(x: Expr, dtype: DType) -> Expr:
+    if x.dtype is dtype:
+        return x
+    if isinstance(x, Const) and not (dtype.is_int and isinstance(x.value, float)):
+        return lift(x.value, dtype)
+    return Cast(dtype, x)
+
+
+def extent(dim: Dim) -> Expr:
+    """An extent as an i64 expression; a symbol is the kernel's run-time argument of that name."""
+    if not isinstance(dim, Sym):
+        return Const(int(dim), I64)
+    total: Expr = Const(0, I64)
+    for monomial, coefficient in dim.terms:
+        term: Expr = Const(coefficient, I64)
+        for atom in monomial:
+            if isinstance(atom, Call):
+                if atom.function != "floordiv":
+                    raise ValueError(f"extent {dim} is not resolved")
+                factor = extent(atom.args[0]) // extent(atom.args[1])
+            else:
+                factor = Var(atom, I64)
+            term = term * factor
+        total = total + term
+    return total
+
+
+def index(value: int) -> Expr:
+    """An i64 constant."""
+    return Const(value, I64)
+
+
+# scalar text: the lowering of elementwise ops
+
+
+@lru_cache(maxsize=None)
+def _scalar_tree(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
+
+
+_BIN: dict[type, str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.Pow: "pow",
+    ast.BitAnd: "bitand", ast.BitOr: "bitor", ast.BitXor: "bitxor", ast.LShift: "shl", ast.RShift: "shr",
+    ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne", ast.And: "and", ast.Or: "or",
+}  # fmt: skip
+
+
+def scalar(text: str, names: Mapping[str, Expr]) -> Expr:
+    """The expression that `text` writes over `names`: arithmetic, comparisons, `a if c else b`, FUNCTIONS, `f32(x)`.
+
+    A number takes the dtype of its neighbour, so `max(x, 0.0)` serves every float dtype.
+    """
+    result = parse_scalar(_scalar_tree(text), names)
+    if not isinstance(result, Expr):
+        raise TypeError(f"{text!r} is a plain number and has no dtype")
+    return result
+
+
+def parse_scalar(tree: ast.expr, names: Mapping[str, Expr]) -> Operand:
+    """One syntax tree of scalar text; a plain number stays one until it meets a neighbour."""
+    match tree:
+        case ast.Constant(value=bool() | int() | float()):
+            return tree.value  # type: ignore[return-value]
+        case ast.Name():
+            if tree.id not in names:
+                raise KeyError(f"no value named {tree.id} in scalar text")
+            return names[tree.id]
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case ast.UnaryOp(op=op, operand=operand):
+            name = {ast.USub: "neg", ast.Not: "not", ast.Invert: "invert"}[type(op)]  # type: ignore[index]
+            return apply(name, _expr(parse_scalar(operand, names)))
+        case ast.BinOp(left=left, op=op, right=right):
+            return _joined(_BIN[type(op)], parse_scalar(left, names), parse_scalar(right, names))
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _joined(_BIN[type(op)], parse_scalar(left, names), parse_scalar(right, names))
+        case ast.BoolOp(op=op, values=values):
+            total = parse_scalar(values[0], names)
+            for value in values[1:]:
+                total = _joined(_BIN[type(op)], total, parse_scalar(value, names))
+            return total
+        case ast.IfExp(test=test, body=yes, orelse=no):
+            return select(_expr(parse_scalar(test, names)), parse_scalar(yes, names), parse_scalar(no, names))
+        case ast.Call(func=ast.Name(id=name), args=args):
+            operands = [parse_scalar(a, names) for a in args]
+            if name in DTYPES:
+                (x,) = operands
+                return cast(x, DTYPES[name]) if isinstance(x, Expr) else lift(x, DTYPES[name])
+            if name == "select":
+                return select(_expr(operands[0]), operands[1], operands[2])
+            if len(operands) == 2 and name != "philox":
+                return _joined(name, operands[0], operands[1])
+            return apply(name, *(_expr(x) for x in operands))
+    raise TypeError(f"scalar text may not hold {ast.unparse(tree)}")
+
+
+def _joined(name: str, left: Operand, right: Operand) -> Expr:
+    if not isinstance(left, Expr):
+        left = lift(left, _expr(right).dtype)
+    return apply(name, left, lift(right, left.dtype))
+
+
+def _expr(x: Operand) -> Expr:
+    if not isinstance(x, Expr):
+        raise TypeError(f"{x!r} has no neighbour to take a dtype from")
+    return x
+
+
+# statements
+
+
+class Statement:
+    pass
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class For(Statement):
+    """`for var in kind(start, stop)`.
+
+    kind: serial; parallel (iterations are shared among threads; only at the top of a kernel); vector (independent iterations over
+    consecutive elements); unroll; block, thread (CUDA).
+    """
+
+    var: str
+    start: Expr
+    stop: Expr
+    kind: str
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Let(Statement):
+    """`name = value`, once."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Alloc(Statement):
+    """A register (`size` None) with a start value, or a small array of `size` elements local to the thread, or `shared` by a CUDA block."""
+
+    name: str
+    dtype: DType
+    init: Expr | None = None
+    size: int | None = None
+    shared: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Store(Statement):
+    """`buffer[index] = value`, or with `combine` (add, mul, min, max) `buffer[index] = combine(buffer[index], value)`.
+
+    `index` None stores to a register.
+    """
+
+    buffer: str
+    index: Expr | None
+    value: Expr
+    combine: str | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class If(Statement):
+    condition: Expr
+    body: tuple[Statement, ...]
+    orelse: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Barrier(Statement):
+    """All threads of the run (CPU) or of the block (CUDA) meet."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Comment(Statement):
+    text: str
+    loc: Location | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tile(Statement):
+    """A register tile of a contraction, the one statement that printers spell as a library primitive.
+
+    out[out_at + i*out_row + j] (+)= sum over r < outer, k < inner of a[a_at + i*a_row + r*a_outer + k*a_inner] * b[b_at + r*b_outer + k*b_inner + j]
+    for i < rows, j < columns; j runs over consecutive elements of `b` and `out`. `accumulate` adds to what `out` holds.
+    """
+
+    out: str
+    a: str
+    b: str
+    out_at: Expr
+    a_at: Expr
+    b_at: Expr
+    rows: Expr
+    columns: Expr
+    outer: Expr
+    inner: Expr
+    out_row: Expr
+    a_row: Expr
+    a_outer: Expr
+    a_inner: Expr
+    b_outer: Expr
+    b_inner: Expr
+    accumulate: Expr
+    dtype: DType
+    shape: tuple[int, int] = (8, 2)  # rows x vectors that the tile holds in registers
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """A kernel's array argument: `size` elements of `dtype`, flat. role: in, out or inout."""
+
+    name: str
+    dtype: DType
+    size: Dim
+    role: str = "in"
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One kernel: buffers, then the extents (i64) that its code uses, then the body."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    extents: tuple[str, ...]
+    body: tuple[Statement, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        from flowc.ir.loops_text import print_kernel
+
+        return print_kernel(self)
+
+
+def children(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
+    """The bodies inside a statement."""
+    if isinstance(statement, For):
+        return (statement.body,)
+    if isinstance(statement, If):
+        return (statement.body, statement.orelse)
+    return ()
+
+
+def expressions(statement: Statement) -> Iterator[Expr]:
+    """The expressions that stand directly in a statement."""
+    match statement:
+        case For():
+            yield statement.start
+            yield statement.stop
+        case Let():
+            yield statement.value
+        case Alloc():
+            if statement.init is not None:
+                yield statement.init
+        case Store():
+            if statement.index is not None:
+                yield statement.index
+            yield statement.value
+        case If():
+            yield statement.condition
+        case Tile():
+            for name in Tile.__slots__:
+                value = getattr(statement, name)
+                if isinstance(value, Expr):
+                    yield value
+
+
+def operands(expr: Expr) -> tuple[Expr, ...]:
+    """The expressions directly inside one."""
+    match expr:
+        case Load():
+            return (expr.index,)
+        case Apply():
+            return expr.args
+        case Select():
+            return (expr.condition, expr.yes, expr.no)
+        case Cast():
+            return (expr.x,)
+    return ()

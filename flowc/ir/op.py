@@ -1,0 +1,163 @@
+"""The record of an op: everything that flowc knows of it, in one place.
+
+`flowc/ops/` makes one `Op` per op through its constructors (`elementwise`, `reduction`, `movement`, `contraction`, `opaque`);
+every level asks the record: `infer` types a node, `eval` is its meaning, `vjp` its gradient, `lowering` its loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from flowc.ir.dims import Shape
+from flowc.ir.types import DType, TensorType, TupleType, Type
+
+
+class Kind(Enum):
+    """How an op takes part in fusion."""
+
+    MAP = "map"  # the value at an index depends on the operands at that index (after broadcasting)
+    REDUCE = "reduce"  # combines elements along axes
+    INDEX = "index"  # moves elements: the value at an index is an operand's value at another index
+    CONTRACT = "contract"  # sums products over an index: matmul, convolution
+    OPAQUE = "opaque"  # a loop nest of its own, or no kernel at all
+    COMPOSITE = "composite"  # written in terms of other ops; `expand` rewrites it before fusion
+
+
+class Effect(Enum):
+    """What an op of the Graph level does besides computing its value; none of these reach a Function."""
+
+    NONE = "none"
+    FEED = "feed"  # a placeholder: its value comes from the run
+    VARIABLE = "variable"  # a place that keeps a value between runs
+    READ = "read"
+    WRITE = "write"
+    GROUP = "group"  # nothing but control edges
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Lowering of a MAP op: one expression in loop IR text over the operands' names (`"max(x, 0.0)"`).
+
+    A literal takes the dtype of the expression it stands in. Functions are those of `flowc.ir.loops.FUNCTIONS`.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Lowering of a REDUCE op: start value, and how an element joins: both loop IR text over `acc` and `x`.
+
+    `init` is a number, or "lowest" / "highest" for the dtype's limits (infinities for floats).
+    """
+
+    init: float | int | bool | str
+    combine: str
+
+
+@dataclass(frozen=True)
+class Element:
+    """Lowering by the value at one output index.
+
+    `value(at, index, types, result, attrs)` returns a loop IR expression: `at(i, idx)` loads operand i at a tuple of index
+    expressions; `index` is the output index; `types` and `result` are TensorTypes; attrs a dict with extents resolved.
+    Extents may be symbols: mix them into index arithmetic with `flowc.ir.loops.extent(dim)`.
+    `pure_view` says that result and operand share the same order of elements (reshape), so a buffer can serve as both.
+    """
+
+    value: Callable[..., Any]
+    pure_view: bool = False
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Lowering by a loop nest of its own: `build(n)` with `n` a `flowc.lower.nest.NestBuilder` fills the result's buffer."""
+
+    build: Callable[..., Any]
+
+
+Lowering = Scalar | Fold | Element | Nest
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One op.
+
+    operands: their names, in order (a name starting with `*` takes any number); attrs: names with default values
+    (`REQUIRED` where there is none); dtype, shape: the result's, from the operands' TensorTypes and the attrs; `infer` replaces
+    both for ops whose type is a tuple; rank_free: `shape` can answer although an operand's rank is unknown;
+    eval: NumPy arrays and attrs to a NumPy array; vjp(e, *operands, y, ct, **attrs): one cotangent per operand (None: no gradient),
+    a single one where there is one operand; expand(e, *operands, **attrs): the composite's definition; title: the name that
+    TensorFlow gives such nodes (`MatMul`).
+    """
+
+    name: str
+    kind: Kind
+    operands: tuple[str, ...]
+    doc: str
+    eval: Callable[..., Any]
+    dtype: Callable[..., DType] | None = None
+    shape: Callable[..., Shape] | None = None
+    infer: Callable[..., Type] | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    vjp: Callable[..., Any] | None = None
+    lowering: Lowering | None = None
+    expand: Callable[..., Any] | None = None
+    title: str = ""
+    effect: Effect = Effect.NONE
+    rank_free: bool = False
+    random: bool = False
+    like: tuple[int, ...] = ()  # operands of which only the shape matters, not the elements
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", "".join(part.capitalize() for part in self.name.split("_")))
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def complete(self, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """attrs with defaults filled in, in the record's order; TypeError for an unknown or a missing one."""
+        unknown = set(attrs) - set(self.attrs)
+        if unknown:
+            raise TypeError(f"{self.name}: no attribute {', '.join(sorted(unknown))}")
+        full = {name: attrs.get(name, default) for name, default in self.attrs.items()}
+        missing = [name for name, value in full.items() if value is REQUIRED]
+        if missing:
+            raise TypeError(f"{self.name}: attribute {', '.join(missing)} is missing")
+        return full
+
+    def result_type(self, types: tuple[Type, ...], attrs: Mapping[str, Any]) -> Type:
+        """The type of a node of this op. ShapeError or DTypeError where the operands do not fit."""
+        if self.infer is not None:
+            return self.infer(*types, **attrs)
+        assert self.dtype is not None and self.shape is not None
+        dtype = self.dtype(*types, **attrs)
+        if not self.rank_free and any(isinstance(t, TensorType) and t.shape is None for t in types):
+            return TensorType(dtype, None)
+        shape = self.shape(*types, **attrs)
+        return TensorType(dtype, None if shape is None else tuple(shape))
+
+    @property
+    def variadic(self) -> bool:
+        return bool(self.operands) and self.operands[-1].startswith("*")
+
+
+REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
+
+OPS: dict[str, Op] = {}
+"""Every op by name; filled by the modules of `flowc.ops` as they define them."""
+
+
+def define(op: Op) -> Op:
+    """Enter an op into the table; a name can be taken once."""
+    if op.name in OPS:
+        raise ValueError(f"op {op.name} is defined twice")
+    OPS[op.name] = op
+    return op
+
+
+EMPTY = TupleType(())
