@@ -18,9 +18,9 @@ Monomial = tuple[Atom, ...]
 
 
 class Call:
-    """An atom that is a function of extents: `floordiv(a, b)` or `broadcast(a, b)`."""
+    """An atom that is a function of extents: `floordiv(a, b)`, `min(a, b)`, `max(a, b)` or `broadcast(a, b)`."""
 
-    __slots__ = ("args", "function", "_hash")
+    __slots__ = ("_hash", "args", "function")
 
     def __init__(self, function: str, args: Shape) -> None:
         self.function = function
@@ -51,7 +51,7 @@ def _atom_key(atom: Atom) -> tuple[int, str]:
 class Sym:
     """An integer polynomial over symbols that is not a plain int. Made by arithmetic on `Sym.named(name)`."""
 
-    __slots__ = ("terms", "_hash")
+    __slots__ = ("_hash", "terms")
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
         ordered = sorted(terms.items(), key=lambda term: (-len(term[0]), [_atom_key(a) for a in term[0]]))
@@ -199,6 +199,23 @@ def broadcast(left: Dim, right: Dim) -> Dim | None:
     return Sym({(Call("broadcast", (left, right)),): 1})
 
 
+def minimum(left: Dim, right: Dim) -> Dim:
+    """The smaller extent; an atom where it is not known which."""
+    return _extreme("min", left, right)
+
+
+def maximum(left: Dim, right: Dim) -> Dim:
+    """The larger extent; an atom where it is not known which."""
+    return _extreme("max", left, right)
+
+
+def _extreme(function: str, left: Dim, right: Dim) -> Dim:
+    difference = left - right
+    if isinstance(difference, int):
+        return left if (difference <= 0) == (function == "min") else right
+    return Sym({(Call(function, (left, right)),): 1})
+
+
 def product(dims: Shape) -> Dim:
     total: Dim = 1
     for dim in dims:
@@ -239,6 +256,8 @@ def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
     left, right = (substitute(inner, values) for inner in atom.args)
     if atom.function == "floordiv":
         return floordiv(left, right)
+    if atom.function in ("min", "max"):
+        return _extreme(atom.function, left, right)
     joined = broadcast(left, right)
     if joined is None:
         raise ValueError(f"extents {left} and {right} do not broadcast")

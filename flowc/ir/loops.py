@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from flowc.errors import Location
@@ -241,9 +241,9 @@ def extent(dim: Dim) -> Expr:
         term: Expr = Const(coefficient, I64)
         for atom in monomial:
             if isinstance(atom, Call):
-                if atom.function != "floordiv":
+                if atom.function == "broadcast":
                     raise ValueError(f"extent {dim} is not resolved")
-                factor = extent(atom.args[0]) // extent(atom.args[1])
+                factor = apply(atom.function, *(extent(a) for a in atom.args))
             else:
                 factor = Var(atom, I64)
             term = term * factor
@@ -259,7 +259,7 @@ def index(value: int) -> Expr:
 # scalar text: the lowering of elementwise ops
 
 
-@lru_cache(maxsize=None)
+@cache
 def _scalar_tree(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 

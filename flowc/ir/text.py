@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
 from flowc.errors import TextError
 from flowc.ir import dims
 from flowc.ir.dims import Dim, Sym
@@ -28,6 +27,7 @@ from flowc.ir.op import OPS, REQUIRED
 from flowc.ir.types import DTYPES, DType, TensorType, TupleType, Type
 
 _INLINE_ELEMENTS = 64
+_DIM_FUNCTIONS = {"broadcast": dims.broadcast, "min": dims.minimum, "max": dims.maximum}
 
 
 # printing
@@ -308,8 +308,8 @@ def parse_dim(tree: ast.expr, fail: Any) -> Dim:
                 return left * right
             case ast.FloorDiv():
                 return dims.floordiv(left, right)
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "broadcast":
-        joined = dims.broadcast(*(parse_dim(a, fail) for a in tree.args))
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in _DIM_FUNCTIONS and len(tree.args) == 2:
+        joined = _DIM_FUNCTIONS[tree.func.id](*(parse_dim(a, fail) for a in tree.args))
         if joined is not None:
             return joined
     raise fail(tree, "not an extent")
