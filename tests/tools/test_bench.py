@@ -225,6 +225,11 @@ def test_a_whole_worker_keeps_its_answers_apart_from_what_the_peer_prints(tmp_pa
         assert doubt(WORKLOADS["linear"], proof) is None
 
 
+def test_nothing_is_imported_before_the_timed_import() -> None:
+    loads = "import benchmarks.worker, benchmarks.contestants, sys; sys.exit(bool({'numpy', 'flowc', 'jax'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", loads], check=False, cwd=ROOT / "tools").returncode == 0
+
+
 # Rounds and ratios
 
 

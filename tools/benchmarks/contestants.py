@@ -2,18 +2,21 @@
 
     CONTESTANTS["tensorflow"].load()   ->   build(workload, data) -> Program, with TensorFlow imported
 
-`load` imports the peer and nothing before it does, so a worker can time that import.
+`load` imports the peer, and nothing here imports even NumPy, so a worker can time that import whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .program import Program
-from .workloads import Data
 
-Build = Callable[[str, Data], Program]
+if TYPE_CHECKING:
+    from .workloads import Data
+
+Build = Callable[[str, "Data"], Program]
 
 
 @dataclass(frozen=True)

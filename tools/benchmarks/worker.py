@@ -1,7 +1,7 @@
 """A process that holds one contestant and one workload and does what it is told, one JSON line in, one JSON line out.
 
     python -m benchmarks.worker tensorflow softmax
-    < {"do": "first"}               > {"import_s": 3.1, "build_s": 0.1, "first_step_s": 0.05, "versions": {...}}
+    < {"do": "first"}               > {"import_s": 3.1, "data_s": 0.01, "build_s": 0.1, "first_step_s": 0.05, "versions": {...}}
     < {"do": "run", "steps": 500}   > {"seconds": 0.21}
     < {"do": "memory"}              > {"peak_kb": 501234}
     < {"do": "prove"}               > {"trace": [23.6, 4.01], "steps": 1000, "loss": 0.04}
@@ -31,16 +31,16 @@ class Worker:
         self.steps_done = 0
 
     def first(self) -> dict[str, Any]:
-        """Imports the peer, builds the program and runs its first step; seconds of each, and versions."""
+        """Imports the peer, builds the program and runs its first step; seconds of each, of making the data between, and versions."""
         from .contestants import CONTESTANTS
 
         contestant = CONTESTANTS[self.contestant]
         before = time.perf_counter()
         __import__(contestant.imported)
+        self.builder = contestant.load()
         imported = time.perf_counter()
         from .workloads import WORKLOADS
 
-        self.builder = contestant.load()
         self.data = WORKLOADS[self.workload].make()
         made = time.perf_counter()
         self.program = self.builder(self.workload, self.data)
@@ -50,6 +50,7 @@ class Worker:
         self.steps_done = 1
         return {
             "import_s": imported - before,
+            "data_s": made - imported,
             "build_s": built - made,
             "first_step_s": stepped - built,
             "versions": versions(contestant.package),

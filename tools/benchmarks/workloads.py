@@ -66,7 +66,7 @@ def two_layer_data() -> Data:
 def digit_like(rng: np.random.RandomState, count: int) -> Batch:
     """`count` images of 784 pixels in [0, 1], four in five of them dark as in MNIST, around ten prototypes; and one-hot labels.
 
-    One label in ten is wrong, so that gradients stay alive however long a timing runs.
+    One image in ten is of another class than its label says, so that the loss takes some hundred steps to fall and not ten.
     """
     prototypes = np.random.RandomState(10).uniform(0, 1, (10, 784)) * (np.random.RandomState(11).uniform(size=(10, 784)) < 0.2)
     labels = rng.randint(0, 10, count)
