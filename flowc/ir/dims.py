@@ -8,7 +8,9 @@ Two extents are equal exactly when their normal forms are. A quotient that does 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Union
 
 Dim = Union[int, "Sym"]
@@ -192,11 +194,38 @@ def broadcast(left: Dim, right: Dim) -> Dim | None:
         return right
     if isinstance(left, int) and isinstance(right, int):
         return None
-    if isinstance(left, int):
-        return left
-    if isinstance(right, int):
-        return right
+    if isinstance(left, int) or isinstance(right, int):
+        return unify(left, right)
     return Sym({(Call("broadcast", (left, right)),): 1})
+
+
+_assumed: ContextVar[set[tuple[Dim, Dim]] | None] = ContextVar("assumed", default=None)
+
+
+def unify(left: Dim, right: Dim) -> Dim | None:
+    """The extent of two that must be equal: the known one where one is known; None where they cannot be equal.
+
+    What is not certain (a symbol against another extent) is noted for the surrounding `assumptions`.
+    """
+    if left == right:
+        return left
+    if isinstance(left - right, int):
+        return None
+    noted = _assumed.get()
+    if noted is not None:
+        noted.add((left, right))
+    return right if isinstance(right, int) else left
+
+
+@contextmanager
+def assumptions() -> Iterator[set[tuple[Dim, Dim]]]:
+    """Collects the pairs of extents that inference inside the block takes to be equal: `specialize` checks them for every new shape."""
+    noted: set[tuple[Dim, Dim]] = set()
+    token = _assumed.set(noted)
+    try:
+        yield noted
+    finally:
+        _assumed.reset(token)
 
 
 def minimum(left: Dim, right: Dim) -> Dim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -44,14 +45,17 @@ class Value:
         return f"Value({self.array!r})"
 
 
+_serials = itertools.count()
+
+
 class Node:
     """`name: type = op(inputs, **attrs)`.
 
     name: unique in its Graph (`HiddenLayer/MatMul`) or Function (`HiddenLayer.MatMul`); loc: the user's line; control: nodes that must
-    run in the same run, before this one.
+    run in the same run, before this one; serial: counts up with creation, so within a Graph it orders nodes as they were made.
     """
 
-    __slots__ = ("__weakref__", "attrs", "control", "inputs", "loc", "name", "op", "type")
+    __slots__ = ("__weakref__", "attrs", "control", "inputs", "loc", "name", "op", "serial", "type")
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Node:
         self.name = name
         self.loc = loc
         self.control = control
+        self.serial = next(_serials)
 
     @property
     def scope(self) -> str:

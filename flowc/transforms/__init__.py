@@ -1,0 +1,1 @@
+"""Graph to Function, and Function to a better Function: one pass, one function, one file."""
