@@ -203,15 +203,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     for workload in chosen.workloads:
         results += measure_workload(workload, pythons, rounds, chunk_s)
+        if chosen.json is not None:  # after each workload, so that an interrupted comparison leaves what it has
+            settings = {"rounds": rounds, "chunk_s": chunk_s, "workloads": chosen.workloads}
+            chosen.json.write_text(as_json(results, found, settings) + "\n")
     if chosen.markdown:
         print(markdown(results, found))
     else:
         print(f"{table(results)}\n\n{machine_line(found)}\n{versions_line(results)}")
-    if chosen.json is not None:
-        settings = {"rounds": rounds, "chunk_s": chunk_s, "workloads": chosen.workloads}
-        chosen.json.write_text(as_json(results, found, settings) + "\n")
     return 0 if all(r.median_s is not None for r in results if r.contestant == BASELINE) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

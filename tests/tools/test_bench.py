@@ -401,6 +401,10 @@ def test_the_baselines_ratio_is_one_and_a_missing_one_a_dash() -> None:
     assert ratio_text(Result("jax", "linear", [1e-6])) == "-"
 
 
+def test_a_ratio_far_below_one_keeps_its_digits() -> None:
+    assert ratio_text(Result("jax", "linear", [1e-6], [0.0132])) == "0.013x"
+
+
 def test_markdown_tables_have_a_column_for_each_contestant_with_a_number() -> None:
     here = {"date": "2026-01-01", "cpu": "a CPU", "cores": 2, "memory_gb": 24, "system": "Linux", "load_before": 0.1}
     lines = markdown(finished(), here).splitlines()

@@ -58,10 +58,12 @@ def duration(seconds: float) -> str:
 
 
 def short(value: float) -> str:
-    """A positive number with three significant digits and no exponent."""
+    """A positive number with two or three significant digits and no exponent."""
     if value >= 99.95:
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
