@@ -11,14 +11,15 @@ Buffers are flat: an index is one i64 expression. Expressions build by Python ar
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
 from flowc.errors import Location
 from flowc.ir.dims import Call, Dim, Sym
-from flowc.ir.types import BOOL, DTYPES, I64, DType
+from flowc.ir.types import BOOL, DTYPES, I64, U32, DType
 
 # expressions
 
@@ -156,8 +157,6 @@ _BOOLEAN = {*_COMPARE, *_LOGIC, "not", "isnan", "isinf"}
 
 def function_dtype(name: str, args: Sequence[Expr]) -> DType:
     """The dtype of an application."""
-    from flowc.ir.types import U32
-
     return BOOL if name in _BOOLEAN else U32 if name == "philox" else args[0].dtype
 
 
@@ -183,10 +182,7 @@ def _fold_index(name: str, left: Expr, right: Expr) -> Expr | None:
     q = right.value if isinstance(right, Const) else None
     match name:
         case "add" | "sub" | "mul" | "floordiv" | "mod" if p is not None and q is not None and not (name in ("floordiv", "mod") and q == 0):
-            fold: dict[str, Callable[[Any, Any], Any]] = {
-                "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "floordiv": lambda a, b: a // b, "mod": lambda a, b: a % b,
-            }  # fmt: skip
-            return Const(fold[name](p, q), I64)
+            return Const(getattr(operator, name)(p, q), I64)
         case "add" if p == 0:
             return right
         case "add" | "sub" if q == 0:
@@ -285,20 +281,18 @@ def scalar(text: str, names: Mapping[str, Expr]) -> Expr:
 def parse_scalar(tree: ast.expr, names: Mapping[str, Expr]) -> Operand:
     """One syntax tree of scalar text; a plain number stays one until it meets a neighbour."""
     match tree:
-        case ast.Constant(value=bool() | int() | float()):
-            return tree.value  # type: ignore[return-value]
+        case ast.Constant(value=bool() | int() | float() as number):
+            return number
         case ast.Name():
             if tree.id not in names:
                 raise KeyError(f"no value named {tree.id} in scalar text")
             return names[tree.id]
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+            return -number
         case ast.UnaryOp(op=op, operand=operand):
-            name = {ast.USub: "neg", ast.Not: "not", ast.Invert: "invert"}[type(op)]  # type: ignore[index]
+            name = {ast.USub: "neg", ast.Not: "not", ast.Invert: "invert"}[type(op)]
             return apply(name, _expr(parse_scalar(operand, names)))
-        case ast.BinOp(left=left, op=op, right=right):
-            return _joined(_BIN[type(op)], parse_scalar(left, names), parse_scalar(right, names))
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
+        case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
             return _joined(_BIN[type(op)], parse_scalar(left, names), parse_scalar(right, names))
         case ast.BoolOp(op=op, values=values):
             total = parse_scalar(values[0], names)
@@ -486,8 +480,8 @@ def expressions(statement: Statement) -> Iterator[Expr]:
         case If():
             yield statement.condition
         case Tile():
-            for name in Tile.__slots__:
-                value = getattr(statement, name)
+            for item in fields(Tile):
+                value = getattr(statement, item.name)
                 if isinstance(value, Expr):
                     yield value
 

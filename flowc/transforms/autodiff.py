@@ -54,16 +54,15 @@ def backprop(
     def summed(node: Node) -> Node | None:
         pieces = parts.pop(node, None)
         if pieces:
-            ct, apply = pieces[0], factory(node)
+            together = pieces[0]
             for piece in pieces[1:]:
-                ct = apply(OPS["add"], (ct, piece), {})
-            total[node] = ct
+                together = factory(node)(OPS["add"], (together, piece), {})
+            total[node] = together
         return total.get(node)
 
     for target, given in zip(targets, cotangents or [None] * len(targets), strict=True):
         if target in reached:
-            ct = given if given is not None else factory(target)(OPS["ones_like"], (target,), {})
-            parts.setdefault(target, []).append(ct)
+            parts.setdefault(target, []).append(given or factory(target)(OPS["ones_like"], (target,), {}))
     for node in reversed(nodes):
         if node not in reached or node not in parts:
             continue

@@ -159,17 +159,17 @@ def _open_types(f: Function, shapes: Sequence[Sequence[int]]) -> tuple[dict[Node
     for param, shape in zip(f.params, shapes, strict=False):
         declared: Sequence[Dim | None] = param.tensor.shape if param.tensor.shape is not None else [None] * len(shape)
         new: list[Dim] = []
-        for dim, extent in zip(declared, shape, strict=True):
-            if isinstance(dim, int):
-                new.append(dim)
+        for known, extent in zip(declared, shape, strict=True):
+            if isinstance(known, int):
+                new.append(known)
                 continue
             if extent != 1 and extent not in names:
                 while f"n{serial}" in names.values():
                     serial += 1
                 names[extent] = f"n{serial}"
             new.append(1 if extent == 1 else Sym.named(names[extent]))
-            if dim is not None and dim.name is not None:
-                values.setdefault(dim.name, new[-1])
+            if known is not None and known.name is not None:
+                values.setdefault(known.name, new[-1])
         types[param] = TensorType(param.tensor.dtype, tuple(new))
     return types, values
 
@@ -217,7 +217,7 @@ def _solve(dim: Dim, extent: int) -> tuple[str, int] | None:
     """The symbol's name and extent where `dim == extent` is linear in one symbol and comes out even."""
     if not isinstance(dim, Sym):
         return None
-    terms: dict[tuple[object, ...], int] = dict(dim.terms)  # type: ignore[arg-type]
+    terms: dict[tuple[object, ...], int] = dict(dim.terms)
     constant = terms.pop((), 0)
     if len(terms) != 1:
         return None
