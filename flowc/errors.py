@@ -13,6 +13,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -86,6 +87,16 @@ class FlowcError(Exception):
 
 class ShapeError(FlowcError, ValueError):
     """Shapes that do not fit together."""
+
+
+class UndecidedError(ShapeError):
+    """Whether shapes fit depends on extents that are not known yet (`[b, 4]` reshaped to `[2, 6]`).
+
+    `shape` is the result's where they do fit, None where not even its rank is known: a Graph goes on with it, and each run's
+    extents decide. In a Function it is an error like any other ShapeError.
+    """
+
+    shape: Any = None
 
 
 class DTypeError(FlowcError, TypeError):

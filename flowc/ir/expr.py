@@ -31,7 +31,7 @@ class Emitter:
             raise AttributeError(f"no op {name}")
 
         def call(*operands: Expr | Number, **attrs: Any) -> Expr:
-            dtype = next((x.dtype for x in operands if isinstance(x, Expr)), None)
+            dtype = next((x.dtype for x in reversed(operands) if isinstance(x, Expr)), None)  # the last one: `where(condition, x, 0.0)`
             exprs = [x if isinstance(x, Expr) else self.constant(x, dtype) for x in operands]
             return Expr(self, self.apply(op, tuple(x.node for x in exprs), attrs))
 

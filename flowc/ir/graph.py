@@ -77,7 +77,7 @@ class Graph:
         for other in (*inputs, *control):
             if other not in self.position:
                 raise GraphError(f"{op.name}: operand {other.name} belongs to another graph", location=user_location(), locations=((other.name, other.loc),))
-        node = make(op, inputs, attrs, name, loc or user_location(), control)
+        node = make(op, inputs, attrs, name, loc or user_location(), control, lenient=True)
         self.position[node] = len(self.nodes)
         self.nodes.append(node)
         self.by_name[name] = node

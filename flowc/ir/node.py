@@ -97,11 +97,13 @@ def describe(op: Op, inputs: tuple[Node, ...]) -> str:
     return f"{op.name}({', '.join(f'{n.name}: {n.type}' for n in inputs)})"
 
 
-def make(op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any], name: str, loc: Location | None, control: tuple[Node, ...] = ()) -> Node:
-    """A typed node. What `infer` refuses comes out as a three-line error, with the lines that made the operands."""
+def make(
+    op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any], name: str, loc: Location | None, control: tuple[Node, ...] = (), lenient: bool = False
+) -> Node:  # fmt: skip
+    """A typed node (`lenient`: see `Op.result_type`). What `infer` refuses comes out as a three-line error, with the lines that made the operands."""
     full = op.complete(attrs)
     try:
-        result = op.result_type(tuple(n.type for n in inputs), full)
+        result = op.result_type(tuple(n.type for n in inputs), full, lenient)
     except FlowcError as error:
         if error.detail is not None:
             raise

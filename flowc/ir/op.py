@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from flowc.errors import UndecidedError
 from flowc.ir.dims import Shape
 from flowc.ir.types import DType, TensorType, TupleType, Type
 
@@ -42,9 +43,13 @@ class Scalar:
     """Lowering of a MAP op: one expression in loop IR text over the operands' names (`"max(x, 0.0)"`).
 
     A literal takes the dtype of the expression it stands in. Functions are those of `flowc.ir.loops.FUNCTIONS`.
+    An attribute stands in braces (`"{dtype}(x)"`): `over(attrs)` is the text with the attributes filled in.
     """
 
     text: str
+
+    def over(self, attrs: Mapping[str, Any]) -> str:
+        return self.text.format(**attrs) if "{" in self.text else self.text
 
 
 @dataclass(frozen=True)
@@ -59,27 +64,46 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class ArgFold:
+    """Lowering of argmax and argmin: the place of the first element is the start; a later element `x` takes over from the best so
+    far, `acc`, where `better` (loop IR text) holds."""
+
+    better: str
+
+
+@dataclass(frozen=True)
 class Element:
     """Lowering by the value at one output index.
 
     `value(at, index, types, result, attrs)` returns a loop IR expression: `at(i, idx)` loads operand i at a tuple of index
     expressions; `index` is the output index; `types` and `result` are TensorTypes; attrs a dict with extents resolved.
     Extents may be symbols: mix them into index arithmetic with `flowc.ir.loops.extent(dim)`.
-    `pure_view` says that result and operand share the same order of elements (reshape), so a buffer can serve as both.
+    `pure_view`: result and operand share the same order of elements (reshape), so a buffer can serve as both. `free`: reading through
+    it costs no more than reading the operand (broadcast_to), so each kernel gets its own copy. `guarded`: it reads its operands
+    inside a `select` only (pad, concat), so what it reads must be cheap to write twice. `repeats`: an operand's element can be
+    read for several results (tile, gather).
     """
 
     value: Callable[..., Any]
     pure_view: bool = False
+    free: bool = False
+    guarded: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
 class Nest:
-    """Lowering by a loop nest of its own: `build(n)` with `n` a `flowc.lower.nest.NestBuilder` fills the result's buffer."""
+    """Lowering by a loop nest of its own.
+
+    `build(inputs, out, types, result, attrs)` returns the statements that fill the result's buffer: `inputs` are the operands' flat
+    buffer names, `out` the result's; `types` and `result` are TensorTypes; attrs a dict. Independent iterations stand in one
+    `parallel` For at the top.
+    """
 
     build: Callable[..., Any]
 
 
-Lowering = Scalar | Fold | Element | Nest
+Lowering = Scalar | Fold | ArgFold | Element | Nest
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +124,7 @@ class Op:
     doc: str
     eval: Callable[..., Any]
     dtype: Callable[..., DType] | None = None
-    shape: Callable[..., Shape] | None = None
+    shape: Callable[..., Shape | None] | None = None
     infer: Callable[..., Type] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     vjp: Callable[..., Any] | None = None
@@ -110,7 +134,7 @@ class Op:
     effect: Effect = Effect.NONE
     rank_free: bool = False
     random: bool = False
-    like: tuple[int, ...] = ()  # operands of which only the shape matters, not the elements
+    like: tuple[int, ...] = ()  # operands of which only the shape matters, not the elements (a starred operand's place stands for all of its operands)
 
     def __post_init__(self) -> None:
         if not self.title:
@@ -130,15 +154,23 @@ class Op:
             raise TypeError(f"{self.name}: attribute {', '.join(missing)} is missing")
         return full
 
-    def result_type(self, types: tuple[Type, ...], attrs: Mapping[str, Any]) -> Type:
-        """The type of a node of this op. ShapeError or DTypeError where the operands do not fit."""
+    def result_type(self, types: tuple[Type, ...], attrs: Mapping[str, Any], lenient: bool = False) -> Type:
+        """The type of a node of this op. ShapeError or DTypeError where the operands do not fit.
+
+        `lenient` takes what depends on extents that are not known yet (UndecidedError) as fitting: right in a Graph only.
+        """
         if self.infer is not None:
             return self.infer(*types, **attrs)
         assert self.dtype is not None and self.shape is not None
         dtype = self.dtype(*types, **attrs)
         if not self.rank_free and any(isinstance(t, TensorType) and t.shape is None for t in types):
             return TensorType(dtype, None)
-        shape = self.shape(*types, **attrs)
+        try:
+            shape = self.shape(*types, **attrs)
+        except UndecidedError as error:
+            if not lenient:
+                raise
+            shape = error.shape
         return TensorType(dtype, None if shape is None else tuple(shape))
 
     @property
