@@ -96,10 +96,11 @@ class Function:
 
 
 class Builder:
-    """Makes a Function node by node; equal applications become one node."""
+    """Makes a Function node by node; equal applications become one node. `lenient`: see `Op.result_type`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lenient: bool = False) -> None:
         self.name = name
+        self.lenient = lenient
         self.params: list[Node] = []
         self.nodes: list[Node] = []
         self._interned: dict[Any, Node] = {}
@@ -148,7 +149,7 @@ class Builder:
         found = self._interned.get(key)
         if found is not None:
             return found
-        node = make(op, inputs, full, name or "", loc or self._loc)
+        node = make(op, inputs, full, name or "", loc or self._loc, lenient=self.lenient)
         node.name = self.unique_name(name) if name else self.anonymous("c" if op is CONSTANT else "v")
         self._interned[key] = node
         self.nodes.append(node)

@@ -52,7 +52,7 @@ def extract(fetches: Sequence[Node], feeds: Sequence[Node], name: str = "main") 
     variables = tuple(v for v in live if v.op.effect is Effect.VARIABLE and v not in fed)
     counter = next((n for n in live if n.op.effect is Effect.FEED and n.op.name == "run_counter" and n not in fed), None)
 
-    b = Builder(name)
+    b = Builder(name, lenient=True)
     value: dict[Node, Node] = {}
     for node in (*feeds, *variables):
         value[node] = b.param(identifier(node.name), node.type, node.loc)

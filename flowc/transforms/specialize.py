@@ -79,7 +79,7 @@ class Specializer:
 
     def __post_init__(self) -> None:
         if self.f.callees():
-            b = Builder(self.f.name)
+            b = Builder(self.f.name, lenient=True)
             params = [b.param(p.name, p.type, p.loc) for p in self.f.params]
             outputs = inline_calls(b, Function(self.f.name, self.f.params, self.f.nodes, self.f.outputs), params)
             new = dict(zip(self.f.params, params, strict=True))
