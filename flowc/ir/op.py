@@ -43,7 +43,8 @@ class Scalar:
     """Lowering of a MAP op: one expression in loop IR text over the operands' names (`"max(x, 0.0)"`).
 
     A literal takes the dtype of the expression it stands in. Functions are those of `flowc.ir.loops.FUNCTIONS`.
-    An attribute stands in braces (`"{dtype}(x)"`): `over(attrs)` is the text with the attributes filled in.
+    Attributes that are numbers are names like operands (`"x * alpha"`); a dtype stands in braces (`"{dtype}(x)"`), and `over(attrs)`
+    is the text with it filled in.
     """
 
     text: str

@@ -19,7 +19,7 @@ from typing import Any
 from flowc.ir.dims import Shape
 from flowc.ir.op import ArgFold, Element, Fold, Kind, Lowering, Op, Scalar, define
 from flowc.ir.types import ALL, FLOATS, NUMBERS, DType, TensorType
-from flowc.ops.inference import broadcast_shapes, one_dtype, reduced_shape
+from flowc.ops.inference import broadcast_shapes, no_gradient, one_dtype, reduced_shape
 
 Rule = Callable[..., Any]
 
@@ -70,7 +70,7 @@ def elementwise(
 
 
 def _unbroadcast(vjp: Rule, count: int) -> Rule:
-    if count == 1:
+    if count == 1 or vjp is no_gradient:
         return vjp
 
     def summed(e: Any, *args: Any, **attrs: Any) -> Any:

@@ -214,7 +214,7 @@ leaky_relu = elementwise(
     "leaky_relu", dtypes=FLOATS, attrs={"alpha": 0.2},
     eval=lambda x, alpha: np.where(x > 0, x, x * x.dtype.type(alpha)),
     vjp=lambda e, x, y, ct, alpha: _where_positive(e, x, ct, ct * alpha),
-    scalar="x if x > 0.0 else x * {alpha!r}",
+    scalar="x if x > 0.0 else x * alpha",
     doc="x where it is positive, else alpha * x.",
 )  # fmt: skip
 
