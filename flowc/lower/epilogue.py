@@ -1,0 +1,126 @@
+"""Epilogues: what follows a loop nest elementwise is computed where the nest's elements become final.
+
+    for i in parallel(b):                                  for i in parallel(b):
+        tile(out=mm, ...)              + relu(mm + bias) ->     tile(out=mm, ...)
+                                                                for each row of the tile, for j in vector: relu_out[...] = max(mm[...] + bias[j], 0.0)
+
+A tile that is final is followed by loops over its own elements, while they are in the cache; a final scalar store becomes the
+epilogue's stores. A nest that adds to its result in several places (or reads it back) takes no epilogue here: None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowc.ir import loops
+from flowc.ir.dims import Shape
+from flowc.ir.loops import Const, Expr, For, If, Load, Statement, Store, Tile, Var
+from flowc.ir.node import Node
+from flowc.ir.types import I64
+from flowc.lower.element import ZERO, unravel
+
+if TYPE_CHECKING:
+    from flowc.lower.schedule_cpu import KernelBuilder
+
+
+def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], results: list[Node], keep: bool) -> list[Statement] | None:
+    """The nest's statements with the epilogue in place; None where the result is not final at any one statement.
+
+    `keep`: the root's own values are wanted too; where not, a result of the same dtype takes over its buffer.
+    """
+    if not all(_is_final(s, out) for s in statements):
+        return None
+    lender = None if keep else next((r for r in results if r.tensor.dtype is root.tensor.dtype and k.result_names[r] not in k.elements.names.values()), None)
+    if not keep and lender is None and _has_tile(statements, out):
+        return None  # tiles need a place in memory to leave their sums
+    target = out if keep or lender is None else k.result_names[lender]
+    return [_attach_one(k, root, out, target, s, results) for s in statements]
+
+
+def _has_tile(statements: list[Statement] | tuple[Statement, ...], out: str) -> bool:
+    return any(isinstance(s, Tile) and s.out == out or any(_has_tile(inner, out) for inner in loops.children(s)) for s in statements)
+
+
+def _is_final(statement: Statement, out: str) -> bool:
+    """Whether every write to `out` inside is the last one to its element, and none reads `out`."""
+    match statement:
+        case Tile() if statement.out == out:
+            return isinstance(statement.accumulate, Const) and not statement.accumulate.value
+        case Store() if statement.buffer == out and statement.combine is not None:
+            return False
+    if any(_reads(e, out) for e in loops.expressions(statement)):
+        return False
+    return all(_is_final(s, out) for inner in loops.children(statement) for s in inner)
+
+
+def _reads(e: Expr, buffer: str) -> bool:
+    return isinstance(e, Load) and e.buffer == buffer or any(_reads(inner, buffer) for inner in loops.operands(e))
+
+
+def _attach_one(k: KernelBuilder, root: Node, out: str, target: str, statement: Statement, results: list[Node]) -> Statement:
+    match statement:
+        case For():
+            return replace(statement, body=_attach_all(k, root, out, target, statement.body, results))
+        case If():
+            return replace(statement, body=_attach_all(k, root, out, target, statement.body, results), orelse=_attach_all(k, root, out, target, statement.orelse, results))
+    return statement
+
+
+def _attach_all(k: KernelBuilder, root: Node, out: str, target: str, body: tuple[Statement, ...], results: list[Node]) -> tuple[Statement, ...]:
+    made: list[Statement] = []
+    for statement in body:
+        if isinstance(statement, Tile) and statement.out == out:
+            made.append(replace(statement, out=target))
+            made.extend(_after_tile(k, root, target, statement, results))
+        elif isinstance(statement, Store) and statement.buffer == out:
+            assert statement.index is not None
+            made.extend(_instead_of_store(k, root, out, statement, results))
+        else:
+            made.append(_attach_one(k, root, out, target, statement, results))
+    return tuple(made)
+
+
+def _after_tile(k: KernelBuilder, root: Node, target: str, tile: Tile, results: list[Node]) -> list[Statement]:
+    """Loops over the tile's rows and columns; a row lies inside one row of the result's last extent."""
+    elements = k.elements
+    i, j = k.var("i"), k.var("j")
+    elements.open()
+    begin = elements.let("begin", tile.out_at + i * tile.out_row, elements.scopes[-1])
+    shape = root.tensor.dims
+    lead = tuple(elements.let("at", e, elements.scopes[-1]) for e in unravel(begin, shape))
+    elements.open()
+    _store_results(k, root, (*lead[:-1], lead[-1] + j), Load(target, begin + j, tile.dtype), results)
+    inner = For(j.name, ZERO, tile.columns, "vector", elements.close())
+    elements.scopes[-1].statements.append(inner)
+    return [For(i.name, ZERO, tile.rows, "serial", elements.close())]
+
+
+def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, results: list[Node]) -> list[Statement]:
+    elements = k.elements
+    assert store.index is not None
+    elements.open()
+    at = elements.let("at", store.index, elements.scopes[-1])
+    value = elements.let(f"{root.op.name}_sum", store.value, elements.scopes[-1])
+    index = tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
+    if root in k.result_names:
+        elements.scopes[-1].statements.append(Store(out, at, value))
+    _store_results(k, root, index, value, results)
+    return list(elements.close())
+
+
+def _store_results(k: KernelBuilder, root: Node, index: tuple[Expr, ...], value: Expr, results: list[Node]) -> None:
+    elements = k.elements
+    scope = elements.scopes[-1]
+    named = elements.let(f"{root.op.name}_sum", value, scope)
+    normal = tuple(ZERO if d == 1 else i for i, d in zip(index, root.tensor.dims, strict=True))
+    elements.give(root, normal, named)
+    moving: Shape = tuple(d for d in root.tensor.dims if d != 1)
+    kept = tuple(i for i, d in zip(normal, root.tensor.dims, strict=True) if d != 1)
+    del moving
+    for result in results:
+        at = iter(kept)
+        elements.store(k.result_names[result], result, tuple(ZERO if d == 1 else next(at) for d in result.tensor.dims))
+
+
+__all__ = ["I64", "Var", "attach"]

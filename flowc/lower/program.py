@@ -1,0 +1,141 @@
+"""Programs: a Module's `main` as a list of kernel runs over places in memory, with barriers between runs that depend on each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowc.ir.dims import Dim, substitute, symbols
+from flowc.ir.function import Function
+from flowc.ir.loops import Kernel
+from flowc.ir.node import Node
+from flowc.ir.op import Kind
+from flowc.ir.types import DType
+from flowc.lower.memory import Place, Planner, Slot, in_place_pairs, source
+from flowc.lower.schedule_cpu import schedule
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One kernel run: where each of its buffers lies; `barrier`: threads meet before it; `call`: its node in `main`."""
+
+    kernel: Kernel
+    places: tuple[Place, ...]
+    barrier: bool
+    call: Node
+
+    def work(self, extents: Mapping[str, int]) -> float:
+        """An estimate of the multiply-adds and element accesses of one run, to choose a number of threads by.
+
+        For a contraction the root of the product of its three sizes: of a matmul (mk)(kn)(mn) that is m*n*k.
+        """
+        sizes = [float(substitute(p.size, extents)) for p in self.places]  # type: ignore[arg-type]
+        total = sum(sizes)
+        function: Function = self.call.attrs["function"]
+        for node in function.nodes:
+            if node.op.kind is Kind.CONTRACT:
+                shapes = [node.tensor, *(n.tensor for n in node.inputs[:2])]
+                total += math.sqrt(math.prod(max(float(substitute(t.size, extents)), 1.0) for t in shapes))  # type: ignore[arg-type]
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What the printer prints and the executable runs.
+
+    places: every place but slots shared by several values appears once; extents: symbols in the order of the argument table;
+    results: for each result of main its place; copies: (param position, place) for updates that could not be made in place.
+    """
+
+    main: Function
+    steps: tuple[Step, ...]
+    places: tuple[Place, ...]
+    slots: tuple[Slot, ...]
+    constants: tuple[Node, ...]
+    extents: tuple[str, ...]
+    results: tuple[Place, ...]
+    copies: tuple[tuple[int, Place], ...]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        return tuple(step.kernel for step in self.steps)
+
+    def slot_bytes(self, extents: Mapping[str, int]) -> list[int]:
+        """The size of each slot, a multiple of 64 bytes."""
+        sizes = []
+        for slot in self.slots:
+            most = max(_size(size, extents) * dtype.size for dtype, size in slot.values)
+            sizes.append((most + 63) // 64 * 64)
+        return sizes
+
+
+def _size(size: Dim, extents: Mapping[str, int]) -> int:
+    found = substitute(size, extents)
+    assert isinstance(found, int), f"extent {found} has no value"
+    return found
+
+
+def plan(main: Function) -> Program:
+    """Kernels, places and barriers for a fused Module."""
+    planner = Planner(main)
+    pairs = in_place_pairs(main)
+    steps: list[Step] = []
+    places: dict[int, Place] = {}
+    pending_reads: set[tuple[str, int]] = set()
+    pending_writes: set[tuple[str, int]] = set()
+    items: dict[Node, list[Node]] = {}
+    for node in main.nodes:
+        if node.op.name == "item":
+            items.setdefault(node.inputs[0], []).append(node)
+    for number, call in enumerate(planner.calls):
+        function: Function = call.attrs["function"]
+        allowed = {r: p for r, p in pairs.get(call, {}).items() if _is_direct(planner, items.get(call, []), r, call.inputs[p])}
+        kernel = schedule(function, allowed)
+        by_index = {i.attrs["index"]: i for i in items.get(call, [])}
+        outputs = [by_index.get(r) for r in range(len(function.results)) if r not in allowed]
+        given: list[Place] = [planner.place(operand, number) for operand in call.inputs]
+        for buffer in kernel.buffers[len(given) :]:
+            item = outputs.pop(0) if buffer.role == "out" else None
+            if item is not None:
+                given.append(planner.place(item, number))
+            else:
+                given.append(planner.slot(buffer.dtype, buffer.size, number, number))
+        reads, writes = set(), set()
+        for buffer, place in zip(kernel.buffers, given, strict=True):
+            key = (place.kind, place.position)
+            places.setdefault(id(place), place)
+            if buffer.role in ("in", "inout"):
+                reads.add(key)
+            if buffer.role != "in":
+                writes.add(key)
+        barrier = bool(writes & (pending_reads | pending_writes) or reads & pending_writes)
+        if barrier:
+            pending_reads, pending_writes = set(), set()
+        pending_reads |= reads
+        pending_writes |= writes
+        steps.append(Step(kernel, tuple(given), barrier, call))
+    results = tuple(planner.place(r, len(steps)) for r in main.results)
+    copies = []
+    for position, param in enumerate(main.params):
+        for updated, value in main.updates:
+            if updated is param and planner.direct.get(source(value)) is not param and source(value) is not param:
+                copies.append((position, planner.place(value, len(steps))))
+    for place in (*results, *(p for _, p in copies)):
+        places.setdefault(id(place), place)
+    used = {s for p in (*main.params, *main.results) for s in _symbols(p)} | {s for step in steps for s in step.kernel.extents}
+    used |= {s for step in steps for p in step.places for s in symbols(p.size)}
+    return Program(main, tuple(steps), tuple(places.values()), tuple(planner.slots), tuple(planner.constants), tuple(sorted(used)), results, tuple(copies))
+
+
+def _is_direct(planner: Planner, items: list[Node], position: int, operand: Node) -> bool:
+    return any(i.attrs["index"] == position and planner.direct.get(i) is source(operand) for i in items)
+
+
+def _symbols(node: Node) -> set[str]:
+    return {s for d in node.tensor.dims for s in symbols(d)}
+
+
+def storage_dtype(dtype: DType) -> DType:
+    """The dtype of elements in memory."""
+    return dtype

@@ -1,0 +1,590 @@
+"""CPU schedules: a kernel Function becomes loops, by its form.
+
+    map      for i in parallel: every member at index i
+    reduce   rows:    for row in parallel: for r: acc += x;  then what has the reduced shape
+             columns: for chunk in parallel: for r in chunk: for j in vector: part[j] += x;  barrier;  for j in parallel: join the parts
+             full:    the same with one column
+    rows     for row in parallel: one inner loop per level of reductions, then what uses them
+    nest     the op's own loops, then what is computed at each index of the result
+
+Chunks depend on extents only, never on the number of threads, so any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flowc.ir import loops
+from flowc.ir.dims import Dim, Shape, product, symbols
+from flowc.ir.function import Function
+from flowc.ir.loops import (
+    Alloc,
+    Barrier,
+    Buffer,
+    Comment,
+    Const,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Let,
+    Load,
+    Statement,
+    Store,
+    Tile,
+    Var,
+    extent,
+)
+from flowc.ir.node import Node
+from flowc.ir.op import ArgFold, Fold, Nest
+from flowc.ir.types import I64, DType
+from flowc.lower.element import (
+    ZERO,
+    Elements,
+    Flat,
+    Index,
+    hint,
+    located,
+    ravel,
+    unravel,
+)
+from flowc.lower.epilogue import attach
+from flowc.transforms.fuse import is_reduction, is_view, reduction_axes, squeezed
+
+CHUNK = 8192  # elements of one chunk of a full or column reduction
+MOST_CHUNKS = 64
+SERIAL = 2048  # a static reduction of at most so many elements is one thread's
+
+
+@dataclass
+class KernelBuilder:
+    """What is known of one kernel while its loops are made."""
+
+    f: Function
+    result_names: dict[Node, str]  # result -> buffer
+    elements: Elements
+    workspaces: list[Buffer] = field(default_factory=list)
+    body: list[Statement] = field(default_factory=list)
+    serial: int = 0
+
+    def var(self, stem: str = "i") -> Var:
+        return Var(self.elements.unique(stem), I64)
+
+    def workspace(self, stem: str, dtype: DType, size: Dim) -> str:
+        name = self.elements.unique(stem)
+        self.workspaces.append(Buffer(name, dtype, size, "workspace"))
+        return name
+
+
+def schedule(f: Function, in_place: dict[int, int] | None = None) -> Kernel:
+    """The loops of a kernel Function. `in_place` maps a result's position to the param whose buffer it overwrites."""
+    in_place = in_place or {}
+    names: dict[Node, str] = {}
+    taken: set[str] = set()
+    for param in f.params:
+        names[param] = _unique(param.name, taken)
+    results: dict[Node, str] = {}
+    buffers: list[Buffer] = []
+    for param in f.params:
+        role = "inout" if any(f.params[p] is param for p in in_place.values()) else "in"
+        buffers.append(Buffer(names[param], param.tensor.dtype, param.tensor.size, role))
+    for position, result in enumerate(f.results):
+        if position in in_place:
+            results[result] = names[f.params[in_place[position]]]
+        else:
+            results[result] = _unique(hint(result) + "_out", taken)
+            buffers.append(Buffer(results[result], result.tensor.dtype, result.tensor.size, "out"))
+    elements = Elements(f, names)
+    elements.taken |= taken
+    k = KernelBuilder(f, results, elements)
+    k.body = elements.open([Comment(located(f.nodes))])
+    root = next((n for n in f.nodes if isinstance(n.op.lowering, Nest)), None)
+    folds = [n for n in f.nodes if is_reduction(n)]
+    if root is not None:
+        nest(k, root)
+    elif folds:
+        reduce(k, folds)
+    else:
+        sweep(k, list(f.results))
+    body = elements.close()
+    used = sorted({s for b in (*buffers, *k.workspaces) for s in symbols(b.size)} | _variables_free(body))
+    return Kernel(f.name, (*buffers, *k.workspaces), tuple(used), body)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    unique, count = name, 0
+    while unique in taken:
+        count += 1
+        unique = f"{name}_{count}"
+    taken.add(unique)
+    return unique
+
+
+def _variables_free(body: tuple[Statement, ...]) -> set[str]:
+    """Names that are read but never bound: the extents that the code uses."""
+    bound: set[str] = set()
+    read: set[str] = set()
+
+    def visit_expr(e: Expr) -> None:
+        if isinstance(e, Var):
+            read.add(e.name)
+        for inner in loops.operands(e):
+            visit_expr(inner)
+
+    def visit(statements: tuple[Statement, ...]) -> None:
+        for s in statements:
+            for e in loops.expressions(s):
+                visit_expr(e)
+            if isinstance(s, For):
+                bound.add(s.var)
+            elif isinstance(s, Let | Alloc):
+                bound.add(s.name)
+            for inner in loops.children(s):
+                visit(inner)
+
+    visit(body)
+    return read - bound
+
+
+# map
+
+
+def sweep(k: KernelBuilder, results: list[Node], statements: list[Statement] | None = None) -> None:
+    """One parallel loop nest over the results' domain that stores each of them."""
+    domain = squeezed(results[0].tensor.dims)
+    assert all(squeezed(r.tensor.dims) == domain for r in results), "results of one sweep share a domain"
+    flat = _flat_possible(k, results)
+
+    def body(index: Index) -> None:
+        for result in results:
+            at = _spread(index, result.tensor.dims)
+            k.elements.store(k.result_names[result], result, at)
+
+    target = k.elements.scopes[-1].statements if statements is None else statements
+    target.extend(_parallel_nest(k, domain, body, flat))
+
+
+def _spread(index: Index, shape: Shape) -> Index:
+    """The index into `shape` whose moving (not 1) extents take `index` in order."""
+    if isinstance(index, Flat):
+        return index
+    moving = iter(index)
+    return tuple(ZERO if d == 1 else next(moving) for d in shape)
+
+
+def _flat_possible(k: KernelBuilder, results: list[Node]) -> bool:
+    """Whether every value is read at the results' own place, so that one flat loop does: always so for rank 0 and 1."""
+    domain = squeezed(results[0].tensor.dims)
+    if len(domain) <= 1:
+        return False
+    for node in k.f.nodes:
+        single = all(d == 1 for d in node.tensor.dims)
+        if single:
+            continue
+        if squeezed(node.tensor.dims) != domain:
+            return False
+        if isinstance(node.op.lowering, Nest) or not (node.op.kind.value == "map" or is_view(node) or is_reduction(node)):
+            return False
+    used = {n for node in k.f.nodes for n in node.inputs if n in k.elements.names}
+    return all(squeezed(n.tensor.dims) in ((), domain) for n in used)
+
+
+def _parallel_nest(k: KernelBuilder, domain: Shape, body: Callable[[Index], None], flat: bool) -> list[Statement]:
+    elements = k.elements
+    if not domain:
+        elements.open()
+        body(())
+        return [For(k.var("once").name, ZERO, Const(1, I64), "parallel", elements.close())]
+    if flat:
+        i = k.var("i")
+        elements.open()
+        body(Flat((i,)))
+        return [For(i.name, ZERO, extent(product(domain)), "parallel", elements.close())]
+    outer, inner = _split(domain)
+    p = k.var("p" if len(outer) > 1 else "i")
+    elements.open()
+    index = list(unravel(p, outer)) if len(outer) > 1 else [p]
+    if len(outer) > 1:
+        index = [elements.let("i", e, elements.scopes[-1]) for e in index]
+    if inner:
+        statements = _loops(k, inner, lambda rest: body((*index, *rest)), "vector")
+        elements.scopes[-1].statements.extend(statements)
+    else:
+        body(tuple(index))
+    return [For(p.name, ZERO, extent(product(outer)), "parallel", elements.close())]
+
+
+def _split(domain: Shape) -> tuple[Shape, Shape]:
+    """Outer extents, one parallel loop together, and inner ones: few static rows are not worth a parallel loop of their own."""
+    if len(domain) == 1:
+        return domain, ()
+    count, static = 1, 1
+    while count < len(domain) - 1 and isinstance(domain[count - 1], int) and static * int(domain[count - 1]) < 16:  # type: ignore[arg-type]
+        static *= int(domain[count - 1])  # type: ignore[arg-type]
+        count += 1
+    return domain[:count], domain[count:]
+
+
+def _loops(k: KernelBuilder, extents: Shape, body: Callable[[Index], None], innermost: str) -> list[Statement]:
+    """Nested serial loops over `extents`, the last of kind `innermost`."""
+    elements = k.elements
+    if not extents:
+        elements.open()
+        body(())
+        return list(elements.close())
+    variables = [k.var("ijkl"[min(d, 3)] if len(extents) > 1 else "j") for d in range(len(extents))]
+    elements.open()
+    for _ in variables[1:]:
+        elements.open()
+    body(tuple(variables))
+    statements: tuple[Statement, ...] = ()
+    for depth in range(len(variables) - 1, -1, -1):
+        inside = (*elements.close(), *statements)
+        kind = innermost if depth == len(variables) - 1 else "serial"
+        statements = (For(variables[depth].name, ZERO, extent(extents[depth]), kind, inside),)
+    return list(statements)
+
+
+# reductions
+
+
+def start_value(lowering: Fold, dtype: DType) -> Const:
+    """The start of an accumulator: a number, or the dtype's lowest or highest value."""
+    init = lowering.init
+    if init in ("lowest", "highest"):
+        sign = -1 if init == "lowest" else 1
+        if dtype.is_float:
+            return Const(sign * float("inf"), dtype)
+        if dtype.is_bool:
+            return Const(init == "highest", dtype)
+        import numpy as np
+
+        info = np.iinfo(dtype.numpy)
+        return Const(int(info.min if sign < 0 else info.max), dtype)
+    return loops.lift(init, dtype)  # type: ignore[arg-type,return-value]
+
+
+_COMBINE = {"acc + x": "add", "acc * x": "mul", "min(acc, x)": "min", "max(acc, x)": "max"}
+
+
+def combine(buffer: str, at: Expr | None, lowering: Fold, x: Expr, dtype: DType) -> Store:
+    """The statement by which `x` joins an accumulator."""
+    known = _COMBINE.get(lowering.combine)
+    if known is not None:
+        return Store(buffer, at, x, known)
+    current: Expr = Var(buffer, dtype) if at is None else Load(buffer, at, dtype)
+    return Store(buffer, at, loops.scalar(lowering.combine, {"acc": current, "x": x}))
+
+
+def reduce(k: KernelBuilder, folds: list[Node]) -> None:
+    """Loops of a kernel with reductions; all of them reduce the same axes of the same shape."""
+    domain = folds[0].inputs[0].tensor.dims
+    axes = tuple(a for a in reduction_axes(folds[0]) if domain[a] != 1)
+    kept = [i for i, d in enumerate(domain) if i not in axes and d != 1]
+    before = [i for i in kept if all(i < a for a in axes)]
+    after = [i for i in kept if all(i > a for a in axes)]
+    plain = all(isinstance(n.op.lowering, Fold) for n in folds)
+    if kept and (len(before) == len(kept) or len(before) + len(after) != len(kept) or not plain):
+        rows(k, folds, domain, axes, kept)
+    elif kept and before:
+        planes(k, folds, domain, before, axes, after)
+    elif not kept and (not plain or _levels(k) > 1):
+        rows(k, folds, domain, axes, [])
+    else:
+        columns(k, folds, domain, axes, after)
+
+
+def _levels(k: KernelBuilder) -> int:
+    return max(levels(k.f).values(), default=0)
+
+
+def levels(f: Function) -> dict[Node, int]:
+    """How many reductions in a row stand before each node's value."""
+    level: dict[Node, int] = {p: 0 for p in f.params}
+    for node in f.nodes:
+        level[node] = max((level[n] for n in node.inputs), default=0) + is_reduction(node)
+    return level
+
+
+def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], kept: list[int]) -> None:
+    """One parallel loop over rows; inside, one sweep per level of reductions."""
+    elements = k.elements
+    level = levels(k.f)
+    row_shape = tuple(domain[i] for i in kept)
+    reduced = squeezed(row_shape)
+
+    def row(index: Index) -> None:
+        place: dict[int, Expr] = dict(zip(kept, index, strict=True))
+        row_results = [r for r in k.f.results if not _is_full(r, domain, reduced)]
+        full_results = [r for r in k.f.results if _is_full(r, domain, reduced)]
+        last = max([level[n] for n in folds] + [level[r] for r in full_results])
+        for depth in range(last + 1):
+            here = [n for n in folds if level[n] == depth + 1]
+            stores = [r for r in full_results if level[r] == depth]
+            if here or stores:
+                _row_sweep(k, here, stores, domain, axes, place, index)
+        for result in row_results:
+            elements.store(k.result_names[result], result, _spread(index, result.tensor.dims))
+
+    elements.scopes[-1].statements.extend(_parallel_nest_rows(k, row_shape, row))
+
+
+def _is_full(node: Node, domain: Shape, reduced: Shape) -> bool:
+    return squeezed(node.tensor.dims) == squeezed(domain) and squeezed(domain) != reduced
+
+
+def _parallel_nest_rows(k: KernelBuilder, row_shape: Shape, row: Callable[[Index], None]) -> list[Statement]:
+    elements = k.elements
+    elements.open()
+    if not row_shape:
+        row(())
+        return [For(k.var("once").name, ZERO, Const(1, I64), "parallel", elements.close())]
+    p = k.var("row")
+    index: Index = (p,) if len(row_shape) == 1 else tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(p, row_shape))
+    row(index)
+    return [For(p.name, ZERO, extent(product(row_shape)), "parallel", elements.close())]
+
+
+def _row_sweep(k: KernelBuilder, folds: list[Node], stores: list[Node], domain: Shape, axes: tuple[int, ...], place: dict[int, Expr], row_index: Index) -> None:
+    """One pass over a row: reductions of one level, and results that have the row's full shape."""
+    elements = k.elements
+    statements = elements.scopes[-1].statements
+    registers: dict[Node, list[str]] = {}
+    for node in folds:
+        registers[node] = _registers(k, node, statements)
+
+    def at(index: Index) -> None:
+        inner = dict(zip(axes, index, strict=True))
+        full = tuple(place.get(d, inner.get(d, ZERO)) for d in range(len(domain)))
+        body = elements.scopes[-1].statements
+        for node in folds:
+            x = elements.value(node.inputs[0], full)
+            _accumulate(node, registers[node], x, index, domain, axes, body)
+        for result in stores:
+            elements.store(k.result_names[result], result, _spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+
+    statements.extend(_loops(k, tuple(domain[a] for a in axes), at, "serial" if folds else "vector"))
+    for node in folds:
+        value: Expr = Var(registers[node][-1], node.tensor.dtype if isinstance(node.op.lowering, Fold) else I64)
+        if isinstance(node.op.lowering, ArgFold):
+            value = loops.cast(value, node.tensor.dtype)
+        elements.give(node, _spread(row_index, node.tensor.dims), value)
+
+
+def _registers(k: KernelBuilder, node: Node, statements: list[Statement]) -> list[str]:
+    lowering = node.op.lowering
+    name = k.elements.unique(hint(node))
+    if isinstance(lowering, Fold):
+        statements.append(Alloc(name, node.tensor.dtype, start_value(lowering, node.tensor.dtype)))
+        return [name]
+    assert isinstance(lowering, ArgFold)
+    source = node.inputs[0].tensor.dtype
+    best = k.elements.unique(f"{name}_best")
+    statements.append(Alloc(best, source, loops.lift(0, source)))
+    statements.append(Alloc(name, I64, Const(-1, I64)))
+    return [best, name]
+
+
+def _accumulate(node: Node, registers: list[str], x: Expr, index: Index, domain: Shape, axes: tuple[int, ...], body: list[Statement]) -> None:
+    lowering = node.op.lowering
+    if isinstance(lowering, Fold):
+        body.append(combine(registers[0], None, lowering, x, node.tensor.dtype))
+        return
+    assert isinstance(lowering, ArgFold)
+    best, where = Var(registers[0], x.dtype), Var(registers[1], I64)
+    position = ravel(index, tuple(domain[a] for a in axes))
+    better = loops.scalar(lowering.better, {"x": x, "best": best})
+    condition = where.eq(Const(-1, I64)) | better
+    body.append(If(condition, (Store(registers[0], None, x), Store(registers[1], None, position))))
+
+
+def planes(k: KernelBuilder, folds: list[Node], domain: Shape, before: list[int], axes: tuple[int, ...], after: list[int]) -> None:
+    """Kept axes on both sides of the reduced ones: each outer index keeps a row of partial results."""
+    elements = k.elements
+    width = product(tuple(domain[i] for i in after))
+    outer = tuple(domain[i] for i in before)
+    parts = {n: k.workspace(f"{hint(n)}_part", n.tensor.dtype, product(outer) * width) for n in folds}
+
+    def plane(index: Index) -> None:
+        p = ravel(index, outer)
+        base = elements.let("base", p * extent(width), elements.scopes[-1])
+        place = dict(zip(before, index, strict=True))
+        _column_sweep(k, folds, parts, base, domain, axes, after, place, None)
+        _column_results(k, folds, parts, base, domain, after, index)
+
+    elements.scopes[-1].statements.extend(_parallel_nest_rows(k, outer, plane))
+
+
+def columns(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], after: list[int]) -> None:
+    """Reduced axes first (or all): chunks of the first reduced axis give partial rows, which a second loop joins in order."""
+    elements = k.elements
+    width = product(tuple(domain[i] for i in after))
+    total = product(domain)
+    if isinstance(total, int) and total <= SERIAL:
+        parts = {n: k.workspace(f"{hint(n)}_part", n.tensor.dtype, width) for n in folds} if after else {}
+        elements.open()
+        if after:
+            _column_sweep(k, folds, parts, ZERO, domain, axes, after, {}, None)
+            _column_results(k, folds, parts, ZERO, domain, after, ())
+        else:
+            _row_sweep(k, folds, [r for r in k.f.results if _is_full(r, domain, ())], domain, axes, {}, ())
+            for result in k.f.results:
+                if not _is_full(result, domain, ()):
+                    elements.store(k.result_names[result], result, _spread((), result.tensor.dims))
+        statements = elements.close()
+        elements.scopes[-1].statements.append(For(k.var("once").name, ZERO, Const(1, I64), "parallel", statements))
+        return
+    parts = {n: k.workspace(f"{hint(n)}_part", n.tensor.dtype, width * MOST_CHUNKS) for n in folds}
+    top = elements.scopes[-1].statements
+    lead = extent(domain[axes[0]])
+    per_lead = extent(product(tuple(d for i, d in enumerate(domain) if i != axes[0])))
+    wanted = loops.apply("min", loops.apply("max", lead * per_lead // Const(CHUNK, I64), Const(1, I64)), Const(MOST_CHUNKS, I64))
+    wanted = elements.let("wanted", wanted, elements.scopes[-1])
+    length = elements.let("chunk", (lead + wanted - Const(1, I64)) // wanted, elements.scopes[-1])
+    count = elements.let("chunks", loops.apply("max", (lead + length - Const(1, I64)) // loops.apply("max", length, Const(1, I64)), Const(1, I64)), elements.scopes[-1])
+    c = k.var("c")
+    elements.open()
+    start = elements.let("start", c * length, elements.scopes[-1])
+    stop = elements.let("stop", loops.apply("min", start + length, lead), elements.scopes[-1])
+    if after:
+        base = elements.let("base", c * extent(width), elements.scopes[-1])
+        _column_sweep(k, folds, parts, base, domain, axes, after, {}, (start, stop))
+    else:
+        _full_sweep(k, folds, parts, c, domain, axes, (start, stop))
+    top.append(For(c.name, ZERO, count, "parallel", elements.close()))
+    top.append(Barrier())
+    _join_parts(k, folds, parts, count, domain, after, top)
+
+
+def _full_sweep(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], c: Expr, domain: Shape, axes: tuple[int, ...], bounds: tuple[Expr, Expr]) -> None:
+    elements = k.elements
+    statements = elements.scopes[-1].statements
+    registers = {n: _registers(k, n, statements) for n in folds}
+    stores = [r for r in k.f.results if _is_full(r, domain, ())]
+
+    def at(index: Index) -> None:
+        inner = dict(zip(axes, index, strict=True))
+        full = tuple(inner.get(d, ZERO) for d in range(len(domain)))
+        for node in folds:
+            _accumulate(node, registers[node], elements.value(node.inputs[0], full), index, domain, axes, elements.scopes[-1].statements)
+        for result in stores:
+            elements.store(k.result_names[result], result, _spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+
+    _bounded(k, tuple(domain[a] for a in axes), bounds, at, statements)
+    for node in folds:
+        statements.append(Store(parts[node], c, Var(registers[node][0], node.tensor.dtype)))
+
+
+def _bounded(k: KernelBuilder, extents: Shape, bounds: tuple[Expr, Expr], body: Callable[[Index], None], statements: list[Statement]) -> None:
+    """Serial loops over `extents`, the first one from `bounds[0]` to `bounds[1]`."""
+    first = k.var("r")
+    k.elements.open()
+    k.elements.scopes[-1].statements.extend(_loops(k, extents[1:], lambda rest: body((first, *rest)), "serial"))
+    statements.append(For(first.name, bounds[0], bounds[1], "serial", k.elements.close()))
+
+
+def _column_sweep(
+    k: KernelBuilder, folds: list[Node], parts: dict[Node, str], base: Expr, domain: Shape, axes: tuple[int, ...], after: list[int],
+    place: dict[int, Expr], bounds: tuple[Expr, Expr] | None,
+) -> None:  # fmt: skip
+    """part[base + j] for every column j: start values, then each reduced index adds its row of columns."""
+    elements = k.elements
+    statements = elements.scopes[-1].statements
+    columns_shape = tuple(domain[i] for i in after)
+    j = k.var("j")
+    starts = tuple(Store(parts[n], base + j, start_value(n.op.lowering, n.tensor.dtype)) for n in folds if isinstance(n.op.lowering, Fold))
+    statements.append(For(j.name, ZERO, extent(product(columns_shape)), "vector", starts))
+    stores = [r for r in k.f.results if squeezed(r.tensor.dims) == squeezed(domain)]
+
+    def at(index: Index) -> None:
+        reduced, column = index[: len(axes)], index[len(axes) :]
+        where = {**place, **dict(zip(axes, reduced, strict=True)), **dict(zip(after, column, strict=True))}
+        full = tuple(where.get(d, ZERO) for d in range(len(domain)))
+        for node in folds:
+            x = elements.value(node.inputs[0], full)
+            assert isinstance(node.op.lowering, Fold)
+            elements.scopes[-1].statements.append(combine(parts[node], base + ravel(column, columns_shape), node.op.lowering, x, node.tensor.dtype))
+        for result in stores:
+            elements.store(k.result_names[result], result, _spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+
+    extents = (*(domain[a] for a in axes), *columns_shape)
+    if bounds is None:
+        statements.extend(_loops(k, extents, at, "vector"))
+    else:
+        _bounded(k, extents, bounds, at, statements)
+
+
+def _column_results(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], base: Expr, domain: Shape, after: list[int], index: Index) -> None:
+    """What has the reduced shape, computed column by column from one complete row of parts."""
+    elements = k.elements
+    results = [r for r in k.f.results if squeezed(r.tensor.dims) != squeezed(domain)]
+    columns_shape = tuple(domain[i] for i in after)
+
+    def at(column: Index) -> None:
+        whole = (*index, *column)
+        for node in folds:
+            elements.give(node, _spread(whole, node.tensor.dims), Load(parts[node], base + ravel(column, columns_shape), node.tensor.dtype))
+        for result in results:
+            elements.store(k.result_names[result], result, _spread(whole, result.tensor.dims))
+
+    elements.scopes[-1].statements.extend(_loops(k, columns_shape, at, "vector"))
+
+
+def _join_parts(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], count: Expr, domain: Shape, after: list[int], top: list[Statement]) -> None:
+    elements = k.elements
+    results = [r for r in k.f.results if squeezed(r.tensor.dims) != squeezed(domain) or not after and not _is_full(r, domain, ())]
+    columns_shape = tuple(domain[i] for i in after)
+    width = extent(product(columns_shape))
+
+    def at(column: Index) -> None:
+        statements = elements.scopes[-1].statements
+        flat = ravel(column, columns_shape) if after else ZERO
+        for node in folds:
+            assert isinstance(node.op.lowering, Fold)
+            name = elements.unique(hint(node))
+            statements.append(Alloc(name, node.tensor.dtype, start_value(node.op.lowering, node.tensor.dtype)))
+            c = k.var("c")
+            part = Load(parts[node], c * width + flat, node.tensor.dtype)
+            statements.append(For(c.name, ZERO, count, "serial", (combine(name, None, node.op.lowering, part, node.tensor.dtype),)))
+            elements.give(node, _spread(column, node.tensor.dims), Var(name, node.tensor.dtype))
+        for result in results:
+            elements.store(k.result_names[result], result, _spread(column, result.tensor.dims))
+
+    top.extend(_parallel_nest(k, columns_shape, at, False))
+
+
+# nests
+
+
+def nest(k: KernelBuilder, root: Node) -> None:
+    """The root's own loops; what follows it is computed where its elements are final, or in a sweep after them."""
+    elements = k.elements
+    lowering = root.op.lowering
+    assert isinstance(lowering, Nest)
+    operands = [elements.names[n] for n in root.inputs]
+    out = k.result_names.get(root)
+    if out is None:
+        out = elements.unique(f"{hint(root)}_out")
+    plan = lowering.build(operands, out, [n.tensor for n in root.inputs], root.tensor, dict(root.attrs))
+    statements = list(plan.statements if isinstance(plan, loops.NestPlan) else plan)
+    if isinstance(plan, loops.NestPlan):
+        k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
+    top = elements.scopes[-1].statements
+    results = [r for r in k.f.results if r is not root]
+    if not results:
+        top.extend(statements)
+        return
+    attached = attach(k, root, out, statements, results, keep=root in k.result_names)
+    if attached is not None:
+        top.extend(attached)
+        return
+    if root not in k.result_names:
+        k.workspaces.append(Buffer(out, root.tensor.dtype, root.tensor.size, "workspace"))
+    top.extend(statements)
+    top.append(Barrier())
+    elements.names[root] = out
+    sweep(k, results)
+
+
+__all__ = ["KernelBuilder", "Tile", "schedule", "sweep"]

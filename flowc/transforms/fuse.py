@@ -1,0 +1,460 @@
+"""Fusion: groups of nodes that become one kernel each. A Function of ops turns into a Module of calls.
+
+    def main(x: f32[b, 20], w: f32[20, 5]):          def k0_Relu(x: f32[b, 20], w: f32[20, 5]):
+        t: f32[b, 5] = matmul(x, w)            ->        t: f32[b, 5] = matmul(x, w)
+        r: f32[b, 5] = relu(t)                           r: f32[b, 5] = relu(t)
+        return r                                         return r
+
+One forward sweep: each node joins the group of one of its operands where that group can also compute it, else opens its own. What a
+group computes is one of four forms (`Form`), and `accepts` says which node may join which form; lowering relies on exactly these
+rules. Every decision is a `Decision` record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from flowc.ir.dims import Shape, Sym, product
+from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
+from flowc.ir.node import Node
+from flowc.ir.op import OPS, Element, Fold, Kind, Nest, Scalar
+from flowc.transforms.records import Decision, Records
+
+SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
+
+
+class Form(Enum):
+    """What a group's kernel looks like."""
+
+    MAP = "map"  # every member is computed at each index of one domain
+    REDUCE = "reduce"  # one sweep over the domain feeds reductions; what follows has the reduced shape
+    ROWS = "rows"  # several sweeps over each row: reductions over the trailing axes and what uses them in the row
+    NEST = "nest"  # a contraction or another loop nest, then what is computed at each index of its result
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `root` the NEST's node."""
+
+    form: Form
+    domain: Shape
+    members: list[Node] = field(default_factory=list)
+    axes: tuple[int, ...] = ()
+    root: Node | None = None
+
+    @property
+    def reduced(self) -> Shape:
+        """The domain without the reduced axes and without extents of 1."""
+        return squeezed(tuple(d for i, d in enumerate(self.domain) if i not in self.axes))
+
+
+def squeezed(shape: Shape) -> Shape:
+    """A shape without its extents of 1: two values with equal squeezed shapes hold their elements in the same order."""
+    return tuple(d for d in shape if d != 1)
+
+
+def is_pointwise(node: Node) -> bool:
+    """Whether the op gives its value at one index from its operands' values (MAP, INDEX, generators)."""
+    return isinstance(node.op.lowering, Scalar | Element)
+
+
+def is_view(node: Node) -> bool:
+    """Whether the node's elements are its operand's, in the same order."""
+    return isinstance(node.op.lowering, Element) and node.op.lowering.pure_view
+
+
+def reduction_axes(node: Node) -> tuple[int, ...]:
+    """The reduced axes of a REDUCE node, counted from the front."""
+    axis = node.attrs.get("axis")
+    rank = node.inputs[0].tensor.rank
+    if axis is None:
+        return tuple(range(rank))
+    return tuple(sorted(a % rank for a in (axis if isinstance(axis, tuple) else (axis,))))
+
+
+def is_reduction(node: Node) -> bool:
+    return node.op.kind is Kind.REDUCE and not isinstance(node.op.lowering, Nest)
+
+
+def is_free(node: Node) -> bool:
+    """Whether reading through the node costs no more than reading its operand: copied into each kernel that uses it."""
+    return isinstance(node.op.lowering, Element) and node.op.lowering.free
+
+
+def trailing(axes: tuple[int, ...], domain: Shape) -> bool:
+    """Whether the reduced axes are the last ones (extents of 1 apart)."""
+    kept = [i for i, d in enumerate(domain) if i not in axes and d != 1]
+    return not kept or all(i > kept[-1] or domain[i] == 1 for i in axes)
+
+
+class Fuser:
+    """The sweep over one Function."""
+
+    def __init__(self, f: Function, records: Records) -> None:
+        self.f = f
+        self.records = records
+        self.position = {n: i for i, n in enumerate((*f.params, *f.nodes))}
+        self.users = f.users()
+        self.group_of: dict[Node, Group] = {}
+        self.groups: list[Group] = []
+        self.escaping = set(f.outputs)
+        self.scalars: Group | None = None
+
+    def run(self) -> Function:
+        for node in self.f.nodes:
+            if node.op is CONSTANT or self.stays_in_main(node):
+                continue
+            self.place(node)
+        return self.assemble()
+
+    def stays_in_main(self, node: Node) -> bool:
+        """A view of something that lies in memory needs no kernel, a copyable index op is copied where it is used."""
+        if is_free(node) and self.only_pointwise_users(node):
+            return True
+        return is_view(node) and not self.is_inner_view(node)
+
+    def is_inner_view(self, node: Node) -> bool:
+        """A view that only adds or drops extents of 1 joins its operand's kernel; any other one is a view of memory."""
+        (operand,) = node.inputs[:1]
+        return operand in self.group_of and squeezed(node.tensor.dims) == squeezed(operand.tensor.dims)
+
+    def only_pointwise_users(self, node: Node) -> bool:
+        users = self.users[node]
+        return bool(users) and node not in self.escaping and all(is_pointwise(u) and not is_view(u) or is_reduction(u) for u in users)
+
+    # joining
+
+    def place(self, node: Node) -> None:
+        for operand in sorted(set(node.inputs), key=lambda n: -self.position[n]):
+            group = self.group_of.get(operand)
+            if group is None:
+                continue
+            reason = self.refuses(group, node)
+            if reason is None and self.would_cycle(group, node):
+                reason = "another operand depends on the group's result"
+            if reason is None:
+                self.join(group, node, operand)
+                self.absorb(group, node)
+                return
+            self.records.add(Decision("kept", "fuse", (operand.name, node.name), reason, 0))
+        self.open(node)
+
+    def open(self, node: Node) -> None:
+        if isinstance(node.op.lowering, Nest):
+            group = Group(Form.NEST, node.tensor.dims, [node], root=node)
+        elif is_reduction(node):
+            group = Group(Form.REDUCE, node.inputs[0].tensor.dims, [node], axes=reduction_axes(node))
+        elif product(node.tensor.dims) == 1:
+            if self.scalars is not None and not self.would_cycle(self.scalars, node):
+                self.scalars.members.append(node)
+                self.group_of[node] = self.scalars
+                return
+            group = self.scalars = Group(Form.MAP, node.tensor.dims, [node])
+        else:
+            group = Group(Form.MAP, node.tensor.dims, [node])
+        self.groups.append(group)
+        self.group_of[node] = group
+
+    def join(self, group: Group, node: Node, operand: Node) -> None:
+        if is_reduction(node) and group.form is Form.MAP:
+            group.form, group.domain, group.axes = Form.REDUCE, node.inputs[0].tensor.dims, reduction_axes(node)
+        elif group.form is Form.MAP and node.op.kind is not Kind.MAP:
+            group.domain = node.tensor.dims
+        elif group.form is Form.REDUCE and self.needs_second_sweep(group, node):
+            group.form = Form.ROWS
+        group.members.append(node)
+        self.group_of[node] = group
+        saved = 0 if operand in self.escaping else _bytes(operand)
+        self.records.add(Decision("fused", "fuse", (operand.name, node.name), f"{node.op.name} joins a {group.form.value} kernel", saved))
+
+    def absorb(self, group: Group, node: Node) -> None:
+        """Other operands of `node` that are MAP groups over the same domain are computed in the same sweep."""
+        for operand in dict.fromkeys(node.inputs):
+            other = self.group_of.get(operand)
+            if other is None or other is group or other.form is not Form.MAP or other is self.scalars:
+                continue
+            if squeezed(other.domain) != squeezed(group.domain) or other.domain != operand.tensor.dims or group.form is Form.ROWS:
+                continue
+            if group.form is Form.REDUCE and squeezed(operand.tensor.dims) != squeezed(group.domain):
+                continue
+            if group.form is Form.MAP and any(squeezed(m.tensor.dims) != squeezed(group.domain) for m in (*other.members, *group.members)):
+                continue
+            if self.merge_would_cycle(group, other):
+                continue
+            for member in other.members:
+                self.group_of[member] = group
+            group.members = sorted((*group.members, *other.members), key=lambda n: self.position[n])
+            self.groups.remove(other)
+            self.records.add(Decision("fused", "fuse", (operand.name, node.name), "computed in the same sweep", 0 if operand in self.escaping else _bytes(operand)))
+
+    # what may join what
+
+    def refuses(self, group: Group, node: Node) -> str | None:
+        """Why `node` cannot be computed by the group's kernel; None where it can."""
+        if isinstance(node.op.lowering, Nest):
+            return f"{node.op.name} reads its operands from memory"
+        if is_reduction(node):
+            return self.refuses_reduction(group, node)
+        if not is_pointwise(node):
+            return f"{node.op.name} has no element form"
+        match group.form:
+            case Form.MAP:
+                return self.refuses_map(group, node)
+            case Form.NEST:
+                return self.refuses_same_shape(group, node, group.domain)
+            case Form.REDUCE | Form.ROWS:
+                return self.refuses_row(group, node)
+
+    def refuses_same_shape(self, group: Group, node: Node, domain: Shape) -> str | None:
+        if squeezed(node.tensor.dims) != squeezed(domain):
+            return f"shapes differ: {node.tensor} after {list(map(str, domain))}"
+        if node.op.kind is not Kind.MAP and not is_view(node):
+            return f"{node.op.name} reads other indices"
+        inside = [n for n in node.inputs if self.group_of.get(n) is group]
+        if any(squeezed(n.tensor.dims) != squeezed(domain) for n in inside):
+            return "an operand is broadcast"
+        return None
+
+    def refuses_map(self, group: Group, node: Node) -> str | None:
+        reason = self.refuses_same_shape(group, node, group.domain)
+        if reason is None:
+            return None
+        if node.op.kind is Kind.MAP or is_view(node):
+            return reason
+        # movement after a map: the kernel then sweeps the moved shape, so nothing else may be wanted of it
+        if not self.closed_but_for(group, node):
+            return "the values are used elsewhere too"
+        form = node.op.lowering
+        assert isinstance(form, Element)
+        if form.repeats or form.free:
+            return "elements would be computed more than once"
+        if form.guarded and len(group.members) > 1:
+            return f"{node.op.name} guards its reads"
+        return None
+
+    def refuses_reduction(self, group: Group, node: Node) -> str | None:
+        source = node.inputs[0]
+        if self.group_of.get(source) is not group:
+            return "the reduced operand is not the group's"
+        axes = reduction_axes(node)
+        if group.form is Form.MAP:
+            if source.tensor.dims != group.domain:
+                return "the group sweeps another shape"
+            if any(squeezed(m.tensor.dims) != squeezed(group.domain) for m in group.members if m in self.escaping or self.used_outside(m, group, node)):
+                return "the group has results of another shape"
+            return None
+        if group.form is Form.NEST:
+            return "a reduction cannot follow a loop nest"
+        if source.tensor.dims != group.domain or axes != group.axes:
+            return "reduces another shape or other axes"
+        if self.depends_on_reduction(group, source):
+            return None if self.rows_possible(group) else "a second sweep over everything is no gain"
+        return None
+
+    def refuses_row(self, group: Group, node: Node) -> str | None:
+        if node.op.kind is not Kind.MAP and not is_view(node) and not is_free(node):
+            return f"{node.op.name} reads other indices"
+        full = node.tensor.dims == group.domain
+        if squeezed(node.tensor.dims) == group.reduced and not full:
+            inside = [n for n in node.inputs if self.group_of.get(n) is group]
+            if any(squeezed(n.tensor.dims) != group.reduced for n in inside):
+                return "an operand has another shape"
+            return None if self.operands_fit(group, node) else "an operand is indexed differently"
+        if not full:
+            return f"{node.tensor} is neither the row's nor the result's shape"
+        if is_view(node):
+            return "a view of the swept shape"
+        if not self.needs_second_sweep(group, node):
+            return None
+        if not self.rows_possible(group):
+            return "a second sweep over everything is no gain"
+        inside = [n for n in node.inputs if self.group_of.get(n) is group]
+        for operand in inside:
+            if operand.tensor.dims != group.domain and not _keeps_rows(operand.tensor.dims, group):
+                return "an operand is broadcast along the rows"
+        return None
+
+    def operands_fit(self, group: Group, node: Node) -> bool:
+        """Operands from outside are read at the result's index: they broadcast to the node's shape, which any MAP guarantees."""
+        return node.op.kind is Kind.MAP or is_view(node) or is_free(node)
+
+    def needs_second_sweep(self, group: Group, node: Node) -> bool:
+        if node.tensor.dims != group.domain or squeezed(node.tensor.dims) == group.reduced:
+            return False
+        return any(self.group_of.get(n) is group and self.depends_on_reduction(group, n) for n in node.inputs)
+
+    def depends_on_reduction(self, group: Group, node: Node) -> bool:
+        stack, seen = [node], set()
+        while stack:
+            n = stack.pop()
+            if n in seen or self.group_of.get(n) is not group:
+                continue
+            if is_reduction(n):
+                return True
+            seen.add(n)
+            stack.extend(n.inputs)
+        return False
+
+    def rows_possible(self, group: Group) -> bool:
+        if not trailing(group.axes, group.domain):
+            return False
+        if group.reduced:
+            return True
+        size = product(group.domain)
+        return isinstance(size, int) and size <= SMALL_ROW
+
+    def closed_but_for(self, group: Group, node: Node) -> bool:
+        return all(m not in self.escaping and all(u is node or self.group_of.get(u) is group for u in self.users[m]) for m in group.members)
+
+    def used_outside(self, member: Node, group: Group, but: Node) -> bool:
+        return any(u is not but and self.group_of.get(u) is not group for u in self.users[member])
+
+    # cycles
+
+    def would_cycle(self, group: Group, node: Node) -> bool:
+        """Whether an operand of `node` outside the group depends on the group."""
+        return self.depends([n for n in node.inputs if self.group_of.get(n) is not group], group)
+
+    def merge_would_cycle(self, group: Group, other: Group) -> bool:
+        outside_group = [n for m in group.members for n in m.inputs if self.group_of.get(n) not in (group, other)]
+        outside_other = [n for m in other.members for n in m.inputs if self.group_of.get(n) not in (group, other)]
+        return self.depends(outside_group, other) or self.depends(outside_other, group)
+
+    def depends(self, nodes: Iterable[Node], group: Group) -> bool:
+        """Whether any of `nodes` needs a member of `group`: a walk over operands, whole groups at a time."""
+        first = min(self.position[m] for m in group.members)
+        stack, seen_nodes, seen_groups = list(nodes), set(), set()
+        while stack:
+            node = stack.pop()
+            if node in seen_nodes:
+                continue
+            seen_nodes.add(node)
+            owner = self.group_of.get(node)
+            if owner is group:
+                return True
+            if owner is None:
+                stack.extend(n for n in node.inputs if self.position[n] >= first)
+            elif id(owner) not in seen_groups:
+                seen_groups.add(id(owner))
+                if max(self.position[m] for m in owner.members) >= first:
+                    stack.extend(n for m in owner.members for n in m.inputs)
+        return False
+
+    # the Module
+
+    def assemble(self) -> Function:
+        b = Builder(self.f.name)
+        new: dict[Node, Node] = {p: b.param(p.name, p.type, p.loc) for p in self.f.params}
+        done: set[int] = set()
+        order: list[Node | Group] = []
+        visiting: list[tuple[Node, bool]] = [(r, False) for r in reversed(self.f.outputs)]
+        while visiting:  # depth first over groups and single nodes, operands first, without recursion
+            node, ready = visiting.pop()
+            if node.op is PARAM:
+                continue
+            owner = self.group_of.get(node)
+            key = id(owner) if owner is not None else id(node)
+            if ready:
+                if key not in done:
+                    done.add(key)
+                    order.append(owner if owner is not None else node)
+                continue
+            if key in done:
+                continue
+            visiting.append((node, True))
+            needed = node.inputs if owner is None else tuple(n for m in owner.members for n in self.needs(m, owner))
+            visiting.extend((n, False) for n in sorted(set(needed), key=lambda n: -self.position[n]))
+        serial = 0
+        for item in order:
+            if isinstance(item, Node):
+                with b.origin(item):
+                    given = None if is_anonymous(item) else item.name
+                    new[item] = b.apply(item.op, *(new[n] for n in item.inputs), name=given, **item.attrs)
+            else:
+                self.emit_call(b, item, new, serial)
+                serial += 1
+        return b.finish((new[r] for r in self.f.results), ((new[p], new[v]) for p, v in self.f.updates))
+
+    def needs(self, member: Node, group: Group) -> list[Node]:
+        """What a member reads from outside its group, through copied index ops."""
+        found: list[Node] = []
+        for n in member.inputs:
+            if self.group_of.get(n) is group:
+                continue
+            if is_free(n) and self.group_of.get(n) is None:
+                found.extend(self.needs(n, group) if n.inputs else [])
+            else:
+                found.append(n)
+        return found
+
+    def emit_call(self, b: Builder, group: Group, new: dict[Node, Node], serial: int) -> None:
+        results = [m for m in group.members if m in self.escaping or any(self.group_of.get(u) is not group for u in self.users[m])]
+        kernel, inputs = self.kernel(group, results, f"k{serial}_{_short(group, results)}")
+        call = b.apply(OPS["call"], *(new[n] for n in inputs), function=kernel)
+        for position, member in enumerate(results):
+            with b.origin(member):
+                given = None if is_anonymous(member) else member.name
+                new[member] = b.apply(OPS["item"], call, index=position, name=given)
+
+    def kernel(self, group: Group, results: list[Node], name: str) -> tuple[Function, list[Node]]:
+        inner = Builder(name)
+        inputs: dict[Node, Node] = {}
+        inside: dict[Node, Node] = {}
+
+        def resolve(node: Node) -> Node:
+            if node in inside:
+                return inside[node]
+            if node.op is CONSTANT and node.tensor.shape == ():
+                return inner.apply(CONSTANT, **node.attrs)
+            if is_free(node) and self.group_of.get(node) is None:
+                copied = inner.apply(node.op, *(resolve(n) for n in node.inputs), **node.attrs)
+                return copied
+            if node not in inputs:
+                inputs[node] = inner.param(_identifier(node.name), node.type, node.loc)
+            return inputs[node]
+
+        for member in sorted(group.members, key=lambda n: self.position[n]):
+            operands = tuple(resolve(n) for n in member.inputs)
+            with inner.origin(member):
+                given = None if is_anonymous(member) else member.name
+                inside[member] = inner.apply(member.op, *operands, name=given, **member.attrs)
+        return inner.finish([inside[r] for r in results]), list(inputs)
+
+
+def _keeps_rows(shape: Shape, group: Group) -> bool:
+    """Whether an operand with 1 in place of the reduced axes lines up with the rows."""
+    if len(shape) != len(group.domain):
+        return not shape or squeezed(shape) == ()
+    return all(d == 1 if i in group.axes else d == group.domain[i] for i, d in enumerate(shape)) or all(d == 1 for d in shape)
+
+
+def _bytes(node: Node) -> int:
+    """Bytes of a value, symbols counted as 1: for records only."""
+    size = node.tensor.size
+    constant = size if isinstance(size, int) else sum(c for _, c in size.terms) if isinstance(size, Sym) else 0
+    return constant * node.tensor.dtype.size
+
+
+def _identifier(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _short(group: Group, results: list[Node]) -> str:
+    """A readable ending for a kernel's name: its nest or reduction, and what it ends in."""
+    lead = group.root or next((m for m in group.members if is_reduction(m)), None)
+    last = results[-1] if results else group.members[-1]
+    parts = [lead.op.name] if lead is not None else []
+    tail = last.op.name if is_anonymous(last) else last.name.rpartition(".")[2]
+    if tail.lower() != (parts[0] if parts else ""):
+        parts.append(tail)
+    return _identifier("_".join(parts))
+
+
+def fuse(f: Function, records: Records | None = None) -> Function:
+    """The Module in which each fused group is a `call` of a Function of its own."""
+    return Fuser(f, records if records is not None else Records()).run()
+
+
+__all__ = ["Fold", "Form", "fuse", "is_pointwise", "is_reduction", "is_view", "reduction_axes", "squeezed", "trailing"]
