@@ -257,7 +257,7 @@ class Printer:
             self.constants.add(name)
             text = name if value != -math.inf else "-inf"
         else:
-            text = repr(value)
+            text = repr(float(str(e.dtype.numpy.type(value)))) if e.dtype.is_float else repr(value)
         return f"{self.use(e.dtype.name)}({text})"
 
     def cast(self, e: Cast) -> str:

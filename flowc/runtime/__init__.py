@@ -1,0 +1,1 @@
+"""The runtime: compiled programs, their memory, and the threads that run them."""
