@@ -90,13 +90,15 @@ class ShapeError(FlowcError, ValueError):
 
 
 class UndecidedError(ShapeError):
-    """Whether shapes fit depends on extents that are not known yet (`[b, 4]` reshaped to `[2, 6]`).
+    """The result's rank depends on extents that are not known yet (`squeeze` of `[b, 1]`, where b may be 1).
 
-    `shape` is the result's where they do fit, None where not even its rank is known: a Graph goes on with it, and each run's
-    extents decide. In a Function it is an error like any other ShapeError.
+    `shape` is the result's as a Graph goes on with it (None: of unknown rank), and each run's extents decide. `strict_shape` is the
+    result's in a Function, where extents of 1 are known and a symbol is never 1; where it is None, this is an error like any other
+    ShapeError.
     """
 
     shape: Any = None
+    strict_shape: Any = None
 
 
 class DTypeError(FlowcError, TypeError):

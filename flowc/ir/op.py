@@ -169,9 +169,9 @@ class Op:
         try:
             shape = self.shape(*types, **attrs)
         except UndecidedError as error:
-            if not lenient:
+            if not lenient and error.strict_shape is None:
                 raise
-            shape = error.shape
+            shape = error.shape if lenient else error.strict_shape
         return TensorType(dtype, None if shape is None else tuple(shape))
 
     @property

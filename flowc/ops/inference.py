@@ -61,14 +61,9 @@ def broadcast_shapes(name: str, types: Sequence[TensorType]) -> Shape:
     return tuple(joined)
 
 
-def same_extent(left: Dim, right: Dim) -> Dim | None:
-    """The extent of two that must be equal; None where they cannot be (a 1 beside another known extent counts as such)."""
-    return dims.unify(left, right)
-
-
 def same_shapes(name: str, what: str, left: Shape, right: Shape) -> Shape:
     """The shape of two that must be equal; ShapeError where they cannot be."""
-    found = [same_extent(p, q) for p, q in zip(left, right, strict=False)]
+    found = [dims.unify(p, q) for p, q in zip(left, right, strict=False)]
     if len(left) != len(right) or any(d is None for d in found):
         raise ShapeError(f"{name}: {what} have shapes {shape_text(left)} and {shape_text(right)}")
     return tuple(d for d in found if d is not None)

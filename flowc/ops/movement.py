@@ -17,7 +17,7 @@ from flowc.ir.loops import Expr
 from flowc.ir.op import REQUIRED
 from flowc.ir.types import DType, TensorType
 from flowc.ops.constructors import composite, movement, sum_down
-from flowc.ops.inference import normal_axes, normal_axis, one_dtype, same_extent, shape_text
+from flowc.ops.inference import normal_axes, normal_axis, one_dtype, shape_text
 
 Index = tuple[Expr, ...]
 
@@ -25,7 +25,8 @@ Index = tuple[Expr, ...]
 
 
 def _reshape_shape(x: TensorType, shape: Shape) -> Shape | None:
-    """`shape` with -1 worked out; UndecidedError, with the best answer, where the extents known so far do not tell whether it fits."""
+    """`shape` with -1 worked out. Where the extents known so far do not tell whether the sizes are equal, `dims.unify` notes that they
+    must be; UndecidedError where -1 cannot be worked out because not even the rank is known."""
     if shape.count(-1) > 1:
         raise ShapeError(f"reshape: {shape_text(shape)} has more than one -1")
     if any(isinstance(d, int) and d < -1 for d in shape):
@@ -36,27 +37,21 @@ def _reshape_shape(x: TensorType, shape: Shape) -> Shape | None:
         return shape
     misfit = f"reshape: {x} has {x.size} elements, which do not fill {shape_text(shape)}"
     if -1 not in shape:
-        total = dims.product(shape)
-        if total == x.size:
-            return shape
-        if isinstance(total - x.size, Sym):
-            raise _undecided(misfit, shape)
-        raise ShapeError(misfit)
+        if dims.unify(dims.product(shape), x.size) is None:
+            raise ShapeError(misfit)
+        return shape
     known = dims.product(tuple(d for d in shape if d != -1))
     if known == 0:
         raise ShapeError(f"reshape: -1 in {shape_text(shape)} stands for any extent")
-    rest = dims.divide(x.size, known)
-    filled = tuple((rest if rest is not None else dims.floordiv(x.size, known)) if d == -1 else d for d in shape)
-    if rest is None:
-        if isinstance(x.size, Sym) or isinstance(known, Sym):
-            raise _undecided(misfit, filled)
+    rest = dims.floordiv(x.size, known)
+    if dims.unify(rest * known, x.size) is None:
         raise ShapeError(misfit)
-    return filled
+    return tuple(rest if d == -1 else d for d in shape)
 
 
-def _undecided(what: str, shape: Shape | None) -> UndecidedError:
+def _undecided(what: str, shape: Shape | None, strict_shape: Shape | None = None) -> UndecidedError:
     error = UndecidedError(what)
-    error.shape = shape
+    error.shape, error.strict_shape = shape, strict_shape
     return error
 
 
@@ -112,8 +107,6 @@ expand_dims = movement(
 
 def _squeezed(x: TensorType, axis: Any) -> tuple[int, ...]:
     if axis is None:
-        if any(isinstance(d, Sym) for d in x.dims):
-            raise _undecided(f"squeeze: which extents of {x} are 1 is not known yet", None)
         return tuple(i for i, d in enumerate(x.dims) if d == 1)
     axes = normal_axes("squeeze", axis, x.rank)
     for a in axes:
@@ -125,8 +118,10 @@ def _squeezed(x: TensorType, axis: Any) -> tuple[int, ...]:
 def _squeeze_shape(x: TensorType, axis: Any) -> Shape:
     axes = _squeezed(x, axis)
     shape = tuple(d for i, d in enumerate(x.dims) if i not in axes)
-    if any(x.dims[a] != 1 for a in axes):
-        raise _undecided(f"squeeze: whether axes {axes} of {x} are 1 is not known yet", shape)
+    if axis is None and any(isinstance(d, Sym) for d in x.dims):
+        raise _undecided(f"squeeze: which extents of {x} are 1 is not known yet", None, strict_shape=shape)
+    for a in axes:
+        dims.unify(x.dims[a], 1)
     return shape
 
 
@@ -195,7 +190,7 @@ def check_broadcast(name: str, x: Shape, target: Shape) -> None:
     """ShapeError where `x` cannot broadcast to `target`."""
     fits = len(x) <= len(target)
     for d, t in zip(reversed(x), reversed(target), strict=False):
-        fits = fits and (d == 1 or same_extent(d, t) is not None)
+        fits = fits and (d == 1 or dims.unify(d, t) is not None)
     if not fits:
         raise ShapeError(f"{name}: shape {shape_text(x)} does not broadcast to {shape_text(target)}")
 
@@ -323,7 +318,7 @@ def _concat_shape(*xs: TensorType, axis: int) -> Shape:
     total: list[Dim] = list(xs[0].dims)
     for x in xs[1:]:
         for i, d in enumerate(x.dims):
-            both = total[i] + d if i == place else same_extent(total[i], d)
+            both = total[i] + d if i == place else dims.unify(total[i], d)
             if both is None:
                 raise _unlike("concat", xs, axis)
             total[i] = both
@@ -405,7 +400,7 @@ def _stack_shape(*xs: TensorType, axis: int) -> Shape:
     place = normal_axis("stack", axis, xs[0].rank + 1)
     total: list[Dim] = list(xs[0].dims)
     for x in xs[1:]:
-        found = [same_extent(p, q) for p, q in zip(total, x.dims, strict=False)]
+        found = [dims.unify(p, q) for p, q in zip(total, x.dims, strict=False)]
         if x.rank != len(total) or None in found:
             raise _unlike("stack", xs, axis)
         total = [d for d in found if d is not None]

@@ -99,7 +99,7 @@ def _source_place(i: Expr, s: Span, extent: Dim) -> Expr:
 
 def _slice_element(at: Any, index: Any, types: Any, result: TensorType, attrs: Any) -> Expr:
     x = types[0].dims
-    return at(0, tuple(_source_place(i, s, d) for i, s, d in zip(index, spans(x, **attrs), x, strict=True)))
+    return at(0, tuple(_source_place(i, s, d) for i, s, d in zip(index, spans(x, **attrs), x, strict=True)))  # type: ignore[no-any-return]
 
 
 slice = movement(
@@ -138,7 +138,7 @@ def _slice_grad_element(at: Any, index: Any, types: Any, result: TensorType, att
             inside = condition if inside is None else inside & condition
         place.append(offset // size)
     element = at(0, tuple(place))
-    return element if inside is None else loops.select(inside, element, 0)  # type: ignore[no-any-return]
+    return element if inside is None else loops.select(inside, element, 0)
 
 
 slice_grad = movement(

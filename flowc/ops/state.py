@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from flowc.errors import DTypeError, ShapeError
+from flowc.ir import dims
 from flowc.ir.dims import Shape
 from flowc.ir.op import EMPTY, REQUIRED, Effect, Kind, Op, define
 from flowc.ir.types import U64, TensorType, Type
 from flowc.ops.constructors import first_dtype
-from flowc.ops.inference import no_gradient, same_extent, shape_text
+from flowc.ops.inference import no_gradient, shape_text
 
 
 def _never(*operands: Any, **attrs: Any) -> Any:
@@ -58,7 +59,7 @@ def _assign(name: str, doc: str, title: str) -> Op:
             raise DTypeError(f"{name}: the variable is {variable.dtype} and the value {value.dtype}")
         if variable.shape is not None and value.shape is not None:
             pairs = zip(variable.shape, value.shape, strict=False)
-            if len(variable.shape) != len(value.shape) or any(same_extent(p, q) is None for p, q in pairs):
+            if len(variable.shape) != len(value.shape) or any(dims.unify(p, q) is None for p, q in pairs):
                 raise ShapeError(f"{name}: the variable has shape {shape_text(variable.shape)} and the value {shape_text(value.shape)}")
         return variable
 
