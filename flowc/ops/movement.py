@@ -418,7 +418,11 @@ def _stack_element(at: Any, index: Index, types: Any, result: TensorType, attrs:
 
 def _stack_vjp(e: Any, *args: Any, axis: int) -> Any:
     xs, ct = args[:-2], args[-1]
-    return tuple(e.gather(ct, e.constant(np.int32(i)), axis=axis) for i in range(len(xs)))
+    if axis < 0 and ct.shape is None:
+        return tuple(e.gather(ct, e.constant(np.int32(i)), axis=axis) for i in range(len(xs)))
+    whole = (None,) * (axis if axis >= 0 else axis + len(ct.shape))
+    stride = (1,) * (len(whole) + 1)
+    return tuple(e.reshape_like(e.slice(ct, begin=(*whole, i), end=(*whole, i + 1), stride=stride), x) for i, x in enumerate(xs))
 
 
 stack = movement(

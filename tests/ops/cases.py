@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flowc.ops  # noqa: F401  (fills the table)
@@ -21,9 +21,9 @@ NOT_SAMPLED = {"constant", "call", "item"}  # constants are tested with the Buil
 NAMES = sorted(name for name, op in OPS.items() if op.effect is Effect.NONE and name not in NOT_SAMPLED)
 
 
-def each(names: list[str]) -> Any:
-    """Every sample of every op named: `arrays, attrs` as they stand, floats in float64."""
-    rows = [(n, i) for n in names for i in range(len(SAMPLES.get(n, [])))]
+def each(names: list[str], keep: Callable[[str, int], bool] = lambda name, number: True) -> Any:
+    """Every sample of every op named, where `keep` wants it: its name and number."""
+    rows = [(n, i) for n in names for i in range(len(SAMPLES.get(n, []))) if keep(n, i)]
     return pytest.mark.parametrize(("name", "number"), rows, ids=[f"{n}-{i}" for n, i in rows])
 
 
