@@ -19,7 +19,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import OPS, Effect, Op
 from flowc.ir.types import TensorType
 
-_PARTNER = re.compile(r"^(?:.*?[/.])?gradients(?:_\d+)?[/.](.+)_grad[/.][^/.]+$")
+_PARTNER = re.compile(r"^(?:.*?[/.])??gradients(?:_\d+)?[/.](.+)_grad[/.][^/.]+$")
 
 Factory = Callable[[Node], Apply]
 """For a forward node, the function that makes its gradient nodes (and may name and place them after it)."""
