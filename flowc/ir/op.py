@@ -67,7 +67,7 @@ class Fold:
 @dataclass(frozen=True)
 class ArgFold:
     """Lowering of argmax and argmin: the place of the first element is the start; a later element `x` takes over from the best so
-    far, `acc`, where `better` (loop IR text) holds."""
+    far, `best`, where `better` (loop IR text) holds."""
 
     better: str
 

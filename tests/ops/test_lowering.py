@@ -92,12 +92,12 @@ def test_a_fold_over_the_axes_is_the_reduction(name, number):
     found = []
     for line in lines:
         run = Run({})
-        names = {"acc": Var("acc", dtype), "x": Var("x", dtype)}
+        names = {n: Var(n, dtype) for n in ("acc", "best", "x")}
         if isinstance(op.lowering, ArgFold):
             better = loops.scalar(op.lowering.better, names)
             best = 0
             for i, element in enumerate(line):
-                run.names.update(acc=line[best], x=element)
+                run.names.update(best=line[best], x=element)
                 best = i if run.value(better) else best
             found.append(best)
             continue
