@@ -184,7 +184,7 @@ class Builder:
         serials = {"v": 0, "c": 0}
         for node in kept:
             if is_anonymous(node):
-                letter = node.name[0]
+                letter = "c" if node.op is CONSTANT else "v"
                 while f"{letter}{serials[letter]}" in taken:
                     serials[letter] += 1
                 node.name = f"{letter}{serials[letter]}"

@@ -278,7 +278,8 @@ class _Parser:
         if isinstance(tree, ast.Subscript):
             dtype, index = tree.value, tree.slice
             items_ = index.elts if isinstance(index, ast.Tuple) else [index]
-            shape = tuple(self.dim(item) for item in items_)
+            unknown = isinstance(index, ast.Constant) and index.value is ...
+            shape = None if unknown else tuple(self.dim(item) for item in items_)
         else:
             dtype, shape = tree, ()
         if not isinstance(dtype, ast.Name) or dtype.id not in DTYPES:
