@@ -7,6 +7,7 @@ What is used more than once is named by a `Let` in the innermost open scope; sca
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterable
 
 from flowc.ir import loops
@@ -214,7 +215,11 @@ def hint(node: Node) -> str:
     return f"{tail}_" if tail in _RESERVED or tail in loops.FUNCTIONS else tail
 
 
-_RESERVED = {*DTYPES, "tid", "nthreads", "args", "range", "and", "or", "not", "if", "else", "for", "in", "is", "while", "def", "return", "lambda"}
+# names that generated source uses for other things (the printers' function names among them: a test holds this list against theirs)
+_RESERVED = {
+    *DTYPES, *keyword.kwlist, "tid", "nthreads", "args", "range", "program", "inf", "nan", "extent", "barrier", "lower_bound", "upper_bound",
+    "maximum", "minimum", "power", "absolute", "rint", "add_any_order", "cuda", "numba",
+}  # fmt: skip
 
 
 def located(nodes: Iterable[Node]) -> str:

@@ -289,14 +289,16 @@ def reduce(k: KernelBuilder, folds: list[Node]) -> None:
         rows(k, folds, domain, axes, kept)
     elif kept and before:
         planes(k, folds, domain, before, axes, after)
-    elif not kept and (not plain or _levels(k) > 1):
+    elif not kept and (not plain or _needs_second_sweep(k, folds, domain)):
         rows(k, folds, domain, axes, [])
     else:
         columns(k, folds, domain, axes, after)
 
 
-def _levels(k: KernelBuilder) -> int:
-    return max(levels(k.f).values(), default=0)
+def _needs_second_sweep(k: KernelBuilder, folds: list[Node], domain: Shape) -> bool:
+    """Whether something over the swept shape depends on a reduction of the same kernel."""
+    level = levels(k.f)
+    return any(level[n.inputs[0]] for n in folds) or any(level[r] for r in k.f.results if _is_full(r, domain, ()))
 
 
 def levels(f: Function) -> dict[Node, int]:
