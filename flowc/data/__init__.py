@@ -1,0 +1,1 @@
+"""Data to try programs on: the bundled digits, and MNIST's IDX files."""
