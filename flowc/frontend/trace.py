@@ -1,0 +1,286 @@
+"""The tracing API: a plain function of arrays becomes a compiled one.
+
+    @flowc.compile
+    def loss(w: flowc.f32[784, 10], x: flowc.f32["batch", 784]):
+        return flowc.mean((x @ w) ** 2)
+
+    loss(w, x)           # NumPy in, NumPy out; any batch, one build
+    loss.ir("fuse"), loss.source, loss.explain(), loss.njit, loss.compilations
+
+The function runs once on tensors in a graph of its own; what it returns is extracted, specialized for the shapes' pattern and built.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from flowc.errors import FlowcError, GraphError, ShapeError, user_location
+from flowc.frontend.arguments import Argument, Signature
+from flowc.frontend.containers import Structure, flatten
+from flowc.frontend.convert import convert, is_tensor
+from flowc.frontend.scope import Graph, get_default_graph
+from flowc.ir.dims import symbols
+from flowc.ir.function import Function
+from flowc.ir.types import TensorType
+from flowc.runtime.executable import Executable, build
+from flowc.transforms.extract import Extraction, extract, identifier
+from flowc.transforms.pipeline import names as pass_names
+from flowc.transforms.pipeline import optimize
+from flowc.transforms.specialize import Specializer
+
+__all__ = ["Compiled", "compile"]
+
+
+class TraceGraph(Graph):
+    """The graph of one tracing: inside it, compiled functions become part of the one that calls them."""
+
+
+@dataclass(eq=False)
+class Trace:
+    """One tracing: a Function for arguments of one structure and one set of declared types.
+
+    places: for each leaf of the answer the position of its result; structure: the answer's.
+    """
+
+    extraction: Extraction
+    specializer: Specializer
+    places: tuple[int, ...]
+    structure: Structure
+    executables: dict[Any, Plan] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Plan:
+    """What runs for one pattern of shapes: arguments to arrays, the Executable, its results to the answer."""
+
+    function: Function
+    executable: Executable
+    dtypes: tuple[np.dtype, ...]
+    places: tuple[int, ...]
+    structure: Structure
+    uses_counter: bool
+    runs: int = 0
+
+    def run(self, leaves: Sequence[Any]) -> Any:
+        arrays = [_array(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True)]
+        if self.uses_counter:
+            arrays.append(np.array(self.runs, np.uint64))
+            self.runs += 1
+        results = self.executable.run(arrays)
+        if self.structure.kind == "leaf":
+            return _value(results[self.places[0]])
+        taken: set[int] = set()
+        values = []
+        for place in self.places:
+            values.append(_value(results[place]) if place not in taken else np.array(results[place])[()])
+            taken.add(place)
+        return self.structure.unflatten(values)
+
+
+def _array(value: Any, dtype: np.dtype) -> np.ndarray:
+    if type(value) is np.ndarray and value.dtype is dtype and value.flags.c_contiguous and value.flags.aligned:
+        return value
+    return np.require(value, dtype, ["C", "A"])
+
+
+def _value(array: np.ndarray) -> Any:
+    return array if array.ndim else array[()]
+
+
+class Compiled:
+    """A compiled function. Called inside another traced function, or with tensors, it becomes part of that graph.
+
+    `compilations` counts the builds: one per pattern of shapes. Errors: those of the ops, with the user's line; FeedError and
+    ShapeError for arrays that do not fit what is declared; TypeError for arguments that are no arrays.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: Signature, name: str | None = None) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.signature = signature
+        self.name = identifier(name or re.sub(r"[<>]", "", getattr(function, "__name__", "compiled")))
+        self.compilations = 0
+        self._traces: dict[Any, Trace] = {}
+        self._plans: dict[Any, Plan] = {}  # by the shapes and dtypes of plain positional arguments
+        self._last: Plan | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            plan = self._plans.get(_quick_key(args))
+            if plan is not None and not isinstance(get_default_graph(), TraceGraph):
+                self._last = plan
+                return plan.run(args)
+        return self._call(args, kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<flowc.compile {self.name}{inspect.signature(self.function)}: {self.compilations} compilations>"
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(get_default_graph(), TraceGraph) or _holds_tensor((args, kwargs)):
+            return self._inlined(args, kwargs)
+        arguments, rebuild = self.signature.bind(self.name, args, kwargs)
+        plan = self._plan(arguments, rebuild)
+        self._last = plan
+        key = _quick_key(args)
+        if key is not None and not kwargs and len(arguments) == len(args):
+            self._plans[key] = plan
+        return plan.run([a.value for a in arguments])
+
+    def _inlined(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        scope = self.name.strip("_") or "compiled"
+        with get_default_graph().name_scope(scope):
+            return self.function(*args, **kwargs)
+
+    def _plan(self, arguments: Sequence[Argument], rebuild: Structure) -> Plan:
+        key = (rebuild, tuple(a.type for a in arguments))
+        trace = self._traces.get(key)
+        if trace is None:
+            trace = self._traces[key] = self._trace(arguments, rebuild)
+        shapes = [a.shape for a in arguments]
+        special, f = trace.specializer.specialize(shapes)
+        plan = trace.executables.get(special)
+        if plan is None:
+            self.compilations += 1
+            dtypes = tuple(a.type.dtype.numpy for a in arguments)
+            plan = Plan(f, build(f), dtypes, trace.places, trace.structure, trace.extraction.uses_counter)
+            trace.executables[special] = plan
+        return plan
+
+    def _trace(self, arguments: Sequence[Argument], rebuild: Structure) -> Trace:
+        """Run the function once on placeholders."""
+        graph = TraceGraph()
+        with graph.as_default():
+            for dim in (d for a in arguments for d in a.type.dims):
+                for name in symbols(dim):
+                    graph.claim_symbol(name)
+            feeds = [graph.create("placeholder", (), {"dtype": a.type.dtype, "shape": a.type.shape}, a.name) for a in arguments]
+            args, kwargs = self.signature.arguments(rebuild.unflatten([graph.tensor(node) for node in feeds]))
+            answer = self.function(*args, **kwargs)
+            if graph.variables:
+                made = next(iter(graph.variables.values()))
+                raise GraphError(
+                    f"{self.name} makes a variable: a compiled function takes what it needs as arguments and returns what it changes",
+                    repr(made), made.node.loc,
+                )  # fmt: skip
+            leaves, structure = flatten(answer, is_tensor)
+            outputs = [self._output(leaf, path, graph) for leaf, path in zip(leaves, structure.paths("result"), strict=True)]
+        extraction = extract(outputs, feeds, self.name)
+        places = tuple(place for place in extraction.fetches if place is not None)
+        return Trace(extraction, Specializer(extraction.function), places, structure)
+
+    def _output(self, leaf: Any, path: str, graph: Graph) -> Any:
+        try:
+            tensor = convert(leaf, graph=graph)
+        except FlowcError as error:
+            raise type(error)(f"{self.name} returns {path}, which is no array: {error.what}", location=_definition(self.function)) from None
+        if tensor.graph is not graph:
+            raise GraphError(f"{self.name} returns a tensor of another graph as {path}", repr(tensor.node), tensor.node.loc)
+        return tensor.node
+
+    # looking inside
+
+    def _inspected(self) -> Plan:
+        """The plan of the last call; where there was none yet, that of the declared types."""
+        if self._last is None:
+            bound = self.signature.sample()
+            if bound is None:
+                raise ShapeError(
+                    f"{self.name} has not been called yet and its shapes are not all declared",
+                    f"call it once, or annotate every argument: def {self.name}(x: flowc.f32[\"batch\", 784])",
+                    user_location(),
+                )  # fmt: skip
+            self._last = self._plan(*bound)
+        return self._last
+
+    def ir(self, after: str | None = None) -> str:
+        """The IR text of the last call's pattern: after a pass (`fuse`), after `trace` (nothing done yet), by default after all."""
+        f = self._inspected().function
+        if after == "trace":
+            return str(f)
+        if after is not None and after not in pass_names():
+            raise ValueError(f"no pass {after!r}; there are trace, {', '.join(pass_names())}")
+        return str(optimize(f, until=after))
+
+    @property
+    def source(self) -> str:
+        """The generated Python source of the last call's pattern."""
+        return self._inspected().executable.source
+
+    def explain(self) -> str:
+        """What the compiler decided, one line per decision."""
+        executable = self._inspected().executable
+        count = len(executable.kernels)
+        lines = [f"{self.name}: {count} kernel{'' if count == 1 else 's'}"]
+        return "\n".join(lines + [f"  {decision}" for decision in executable.records])
+
+    @property
+    def njit(self) -> Any:
+        """A Numba function of the same arguments, flat and positional, for loops under `@numba.njit`."""
+        return self._inspected().executable.njit()
+
+
+def _quick_key(args: tuple[Any, ...]) -> Any:
+    """Shapes and dtypes of arguments that are all arrays or floats; None where they are not."""
+    key: list[Any] = []
+    for arg in args:
+        kind = type(arg)
+        if kind is np.ndarray:
+            key.append((arg.shape, arg.dtype))
+        elif kind is float:
+            key.append(kind)
+        else:
+            return None
+    return tuple(key)
+
+
+def _holds_tensor(nest: Any) -> bool:
+    return any(is_tensor(leaf) for leaf in flatten(nest, is_tensor)[0])
+
+
+def _definition(function: Callable[..., Any]) -> Any:
+    from flowc.errors import Location
+
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return None if code is None else Location(code.co_filename, code.co_firstlineno, "")
+
+
+def compile(
+    function: Any = None,
+    /,
+    *types: TensorType,
+    shapes: Mapping[str, TensorType] | Sequence[TensorType] | None = None,
+    batch: Iterable[str] = (),
+    static: Iterable[str] = (),
+    name: str | None = None,
+) -> Any:
+    """Compile a function of arrays; as a decorator, with or without options.
+
+    Arguments are NumPy arrays, numbers, and dicts, lists, tuples and dataclasses of them; so is the answer. Their types come from
+    annotations (`x: flowc.f32["batch", 784]`), from `types` or `shapes` in the order of the parameters or by name, or else from the call:
+    then every new shape is traced and built anew, except for the first axis of the arguments named in `batch`, which is one symbol.
+    static: names of arguments that stay Python values (flags, sizes); a new value is traced anew. Strings, None and functions are so
+    by themselves. name: the IR function's.
+    """
+    if isinstance(function, TensorType):
+        types, function = (function, *types), None
+    declared = shapes if shapes is not None else types
+    options = (declared, (batch,) if isinstance(batch, str) else tuple(batch), (static,) if isinstance(static, str) else tuple(static))
+
+    def decorate(function: Callable[..., Any]) -> Compiled:
+        if isinstance(function, Compiled):
+            function = function.function
+        return Compiled(function, Signature.of(function, *options), name)
+
+    return decorate if function is None else decorate(function)
+
+
