@@ -82,7 +82,7 @@ squared_difference = elementwise(
 
 def _pow_vjp(e: Any, x: Any, y: Any, z: Any, ct: Any) -> Any:
     # the logarithm of what is not positive is kept out of the product, where it would make NaN of 0 * inf
-    logarithm = e.where(x > 0.0, e.log(e.where(x > 0.0, x, e.ones_like(x))), e.zeros_like(x))
+    logarithm = e.where(x > 0.0, e.log(e.where(x > 0.0, x, 1.0)), 0.0)
     return ct * y * e.pow(x, y - 1.0), ct * z * logarithm
 
 
@@ -197,7 +197,7 @@ _function("gelu", lambda x: (0.5 * x * (1 + _erf(x * math.sqrt(0.5)))).astype(x.
 relu = elementwise(
     "relu", dtypes=NUMBERS,
     eval=lambda x: np.maximum(x, x.dtype.type(0)),
-    vjp=lambda e, x, y, ct: e.where(y > 0.0, ct, e.zeros_like(ct)),
+    vjp=lambda e, x, y, ct: e.where(y > 0.0, ct, 0.0),
     scalar="max(x, 0.0)",
     doc="The larger of x and 0; NaN stays NaN.",
 )  # fmt: skip
@@ -205,7 +205,7 @@ relu = elementwise(
 relu6 = elementwise(
     "relu6", dtypes=NUMBERS,
     eval=lambda x: np.minimum(np.maximum(x, x.dtype.type(0)), x.dtype.type(6)),
-    vjp=lambda e, x, y, ct: e.where(e.logical_and(x > 0.0, x < 6.0), ct, e.zeros_like(ct)),
+    vjp=lambda e, x, y, ct: e.where(e.logical_and(x > 0.0, x < 6.0), ct, 0.0),
     scalar="min(max(x, 0.0), 6.0)",
     doc="x cut off below 0 and above 6.",
 )  # fmt: skip
@@ -237,7 +237,7 @@ round = elementwise("round", dtypes=FLOATS, eval=np.rint, vjp=no_gradient, scala
 maximum = elementwise(
     "maximum", dtypes=NUMBERS, operands=XY,
     eval=np.maximum,
-    vjp=lambda e, x, y, z, ct: (e.where(x >= y, ct, e.zeros_like(ct)), e.where(x >= y, e.zeros_like(ct), ct)),
+    vjp=lambda e, x, y, z, ct: (e.where(x >= y, ct, 0.0), e.where(x >= y, 0.0, ct)),
     scalar="max(x, y)",
     doc="The larger of two; NaN where either is NaN. The gradient goes to x where they are equal.",
 )  # fmt: skip
@@ -245,7 +245,7 @@ maximum = elementwise(
 minimum = elementwise(
     "minimum", dtypes=NUMBERS, operands=XY,
     eval=np.minimum,
-    vjp=lambda e, x, y, z, ct: (e.where(x <= y, ct, e.zeros_like(ct)), e.where(x <= y, e.zeros_like(ct), ct)),
+    vjp=lambda e, x, y, z, ct: (e.where(x <= y, ct, 0.0), e.where(x <= y, 0.0, ct)),
     scalar="min(x, y)",
     doc="The smaller of two; NaN where either is NaN. The gradient goes to x where they are equal.",
 )  # fmt: skip
@@ -260,7 +260,7 @@ def _where_dtype(condition: TensorType, x: TensorType, y: TensorType) -> DType:
 where = elementwise(
     "where", dtypes=ALL, dtype=_where_dtype, operands=("condition", "x", "y"), title="Select",
     eval=np.where,
-    vjp=lambda e, c, x, y, z, ct: (None, e.where(c, ct, e.zeros_like(ct)), e.where(c, e.zeros_like(ct), ct)),
+    vjp=lambda e, c, x, y, z, ct: (None, e.where(c, ct, 0.0), e.where(c, 0.0, ct)),
     scalar="x if condition else y",
     doc="x where the condition holds, else y.",
 )  # fmt: skip

@@ -137,7 +137,7 @@ def _sparse_vjp(e: Any, logits: Any, labels: Any, y: Any, ct: Any) -> Any:
 def _sparse_expand(e: Any, logits: Any, labels: Any) -> Any:
     shifted = _expand_shifted(e, logits, -1)
     log_sum = e.log(e.reduce_sum(e.exp(shifted), axis=(-1,)))
-    loss = log_sum - e.reduce_sum(e.where(_chosen(e, logits, labels), shifted, e.zeros_like(shifted)), axis=(-1,))
+    loss = log_sum - e.reduce_sum(e.where(_chosen(e, logits, labels), shifted, 0.0), axis=(-1,))
     label = e.cast(labels, dtype=I64)
     extent = e.dim(value=logits.dims[-1], dtype=I64)
     valid = e.logical_and(e.greater_equal(label, 0), e.less(label, extent))

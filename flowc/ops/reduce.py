@@ -47,12 +47,12 @@ def _extreme_vjp(e: Any, x: Any, y: Any, ct: Any, axis: Any, keepdims: bool) -> 
 
 def _prod_vjp(e: Any, x: Any, y: Any, ct: Any, axis: Any, keepdims: bool) -> Any:
     # the product of the others: y / x would be 0 / 0 at a zero, so zeros are counted and left out of the product
-    zero = e.equal(x, e.zeros_like(x))
-    filled = e.where(zero, e.ones_like(x), x)
+    zero = e.equal(x, 0.0)
+    filled = e.where(zero, 1.0, x)
     rest = restore_axes(e, e.reduce_prod(filled, axis=axis, keepdims=keepdims), axis, keepdims) / filled
     zeros = restore_axes(e, e.reduce_sum(e.cast(zero, dtype=x.dtype), axis=axis, keepdims=keepdims), axis, keepdims)
     other_zeros = zeros - e.cast(zero, dtype=x.dtype)
-    return restore_axes(e, ct, axis, keepdims) * e.where(other_zeros > 0.0, e.zeros_like(x), rest)
+    return restore_axes(e, ct, axis, keepdims) * e.where(other_zeros > 0.0, 0.0, rest)
 
 
 reduce_sum = reduction(
@@ -168,7 +168,7 @@ def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
 def _logsumexp_expand(e: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     axes = normal_axes("logsumexp", axis, len(x.dims))
     largest = e.reduce_max(x, axis=axes, keepdims=True)
-    largest = e.where(e.is_finite(largest), largest, e.zeros_like(largest))  # inf - inf would be NaN
+    largest = e.where(e.is_finite(largest), largest, 0.0)  # inf - inf would be NaN
     total = e.log(e.reduce_sum(e.exp(x - largest), axis=axes, keepdims=True)) + largest
     return total if keepdims else e.squeeze(total, axis=axes)
 

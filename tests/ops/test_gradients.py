@@ -1,7 +1,6 @@
 """Gradients against central finite differences in float64, of the first and of the second order, and over unknown ranks."""
 
 import numpy as np
-import pytest
 from flowc.ir.expr import Emitter, Expr
 from flowc.ir.graph import Graph
 from flowc.ir.op import OPS
@@ -88,9 +87,9 @@ def test_the_gradient_of_the_gradient_is_the_limit_of_differences(name, number):
     np.testing.assert_allclose(found, (up - down) / (2 * STEP), rtol=2e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_the_gradient_is_written_without_knowing_ranks(name):
-    op, arrays, attrs = sample(name, 0)
+@each(DIFFERENTIABLE)
+def test_the_gradient_is_written_without_knowing_ranks(name, number):
+    op, arrays, attrs = sample(name, number)
     graph = Graph()
     e = Emitter(lambda op, inputs, attrs: graph.add(op, inputs, attrs, graph.unique_name(op.title)))
     operands = [e.wrap(graph.add(OPS["placeholder"], (), {"dtype": as_dtype(a.dtype), "shape": None}, f"p{i}")) for i, a in enumerate(arrays)]

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from flowc.ir.dims import Sym
 from flowc.ir.function import Builder
 from flowc.ir.interpret import interpret
 from flowc.ir.op import OPS
 from flowc.ir.text import parse_function
+from flowc.ir.types import F32
 from flowc.ir.verify import verify
 
 from tests.ops.cases import NAMES, each, evaluate, sample, symbolic, types_of
@@ -50,6 +52,20 @@ def test_operands_of_unknown_rank_are_taken_as_they_are(name):
     known = op.result_type(types_of(arrays), attrs)
     assert inferred.dtype is known.dtype
     assert inferred.shape in (None, known.shape)
+
+
+def test_symbolic_extents_in_attributes_print_and_parse_back():
+    b = Builder("f")
+    n = Sym.named("n")
+    x = b.param("x", F32["n", 3])
+    wide = b.apply("broadcast_to", x, shape=(2, n, 3))
+    flat = b.apply("reshape", wide, shape=(2, n * 3))
+    part = b.apply("slice", flat, begin=(None, n), end=(-1, n * 2), stride=(1, 1))
+    size = b.apply("dim", value=n * 2 + 1, dtype=F32)
+    f = verify(b.finish((b.apply("mul", part, size),)))
+    assert str(verify(parse_function(str(f)))) == str(f)
+    assert f.results[0].type == F32[1, "n"]
+    np.testing.assert_array_equal(interpret(f, [np.ones((2, 3), np.float32)])[0], np.full((1, 2), 5.0))
 
 
 @each(NAMES)
