@@ -5,7 +5,8 @@
     v2: f32[b, 10] = add(x, v1)                 ->   v2: f32[b, 10] = add(x, c)
 
 Every rewrite is exact under IEEE arithmetic, NaN, infinities and the sign of zero included: so `x * 0` stays, and so does `x + 0.0`,
-which makes 0.0 of -0.0 (`x + -0.0` and `x - 0.0` go). Shape-only ops (`sum_to`, `zeros_like`, `size_of`, ...) become reductions,
+which makes 0.0 of -0.0 (`x + -0.0` and `x - 0.0` go). The one exception is the sum of a single -0.0, which NumPy gives either sign,
+depending on the axis; here it stays -0.0. Shape-only ops (`sum_to`, `zeros_like`, `size_of`, ...) become reductions,
 movements and extents, as all types are known here.
 """
 
