@@ -453,6 +453,14 @@ class Kernel:
         return print_kernel(self)
 
 
+@dataclass(frozen=True, eq=False)
+class NestPlan:
+    """A loop nest with scratch memory: `workspaces` are (name, dtype, size) of buffers whose content lives within the kernel's run."""
+
+    statements: tuple[Statement, ...]
+    workspaces: tuple[tuple[str, DType, Dim], ...] = ()
+
+
 def children(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
     """The bodies inside a statement."""
     if isinstance(statement, For):

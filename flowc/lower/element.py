@@ -167,7 +167,7 @@ class Elements:
                 return self.view(node, index)
             self.guards += lowering.guarded
             try:
-                return lowering.value(lambda i, at: self.value(node.inputs[i], tuple(at)), index, types, node.tensor, dict(node.attrs))  # type: ignore[no-any-return]
+                return lowering.value(lambda i, at: self.value(node.inputs[i], tuple(at)), index, types, node.tensor, dict(node.attrs))
             finally:
                 self.guards -= lowering.guarded
         raise AssertionError(f"{node.name}: {node.op.name} has no value at one index here")

@@ -14,14 +14,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowc.ir import loops
-from flowc.ir.dims import Shape
-from flowc.ir.loops import Const, Expr, For, If, Load, Statement, Store, Tile, Var
+from flowc.ir.loops import Const, Expr, For, If, Load, Statement, Store, Tile
 from flowc.ir.node import Node
-from flowc.ir.types import I64
 from flowc.lower.element import ZERO, unravel
 
 if TYPE_CHECKING:
-    from flowc.lower.schedule_cpu import KernelBuilder
+    from flowc.lower.kernel import KernelBuilder
 
 
 def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], results: list[Node], keep: bool) -> list[Statement] | None:
@@ -63,7 +61,9 @@ def _attach_one(k: KernelBuilder, root: Node, out: str, target: str, statement: 
         case For():
             return replace(statement, body=_attach_all(k, root, out, target, statement.body, results))
         case If():
-            return replace(statement, body=_attach_all(k, root, out, target, statement.body, results), orelse=_attach_all(k, root, out, target, statement.orelse, results))
+            return replace(
+                statement, body=_attach_all(k, root, out, target, statement.body, results), orelse=_attach_all(k, root, out, target, statement.orelse, results)
+            )
     return statement
 
 
@@ -115,12 +115,8 @@ def _store_results(k: KernelBuilder, root: Node, index: tuple[Expr, ...], value:
     named = elements.let(f"{root.op.name}_sum", value, scope)
     normal = tuple(ZERO if d == 1 else i for i, d in zip(index, root.tensor.dims, strict=True))
     elements.give(root, normal, named)
-    moving: Shape = tuple(d for d in root.tensor.dims if d != 1)
     kept = tuple(i for i, d in zip(normal, root.tensor.dims, strict=True) if d != 1)
-    del moving
     for result in results:
         at = iter(kept)
         elements.store(k.result_names[result], result, tuple(ZERO if d == 1 else next(at) for d in result.tensor.dims))
 
-
-__all__ = ["I64", "Var", "attach"]

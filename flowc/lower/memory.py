@@ -1,9 +1,9 @@
 """Memory: every value of a Module's `main` gets a place; places in the arena are reused when their values are dead.
 
-    param 0, param 1        the caller's arrays (feeds, variables); updates overwrite them in place where that is safe
-    result 0                a fresh array of the caller's
-    constant                an array that belongs to the program
-    slot 3                  a piece of the arena; its size is the largest of the values that live there one after the other
+param 0, param 1        the caller's arrays (feeds, variables); updates overwrite them in place where that is safe
+result 0                a fresh array of the caller's
+constant                an array that belongs to the program
+slot 3                  a piece of the arena; its size is the largest of the values that live there one after the other
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def reads_own_element_only(f: Function, param: Node, result: Node) -> bool:
     if folds:
         swept = folds[0].inputs[0].tensor.dims
         kept = [d for i, d in enumerate(swept) if i not in reduction_axes(folds[0]) and d != 1]
-        if len({n for n in folds}) > 1 and any(_uses(f, a, b) for a in folds for b in folds if a is not b):
+        if len(set(folds)) > 1 and any(_uses(f, a, b) for a in folds for b in folds if a is not b):
             return False
         if kept and squeezed(swept) == domain:
             return False
@@ -203,7 +203,8 @@ class Planner:
 
 def _distance(slot: Slot, wanted: Dim) -> tuple[int, int]:
     """How badly a value fits a slot: known sizes by their difference, symbolic ones after all known."""
-    known = [s * d.size for d, s in slot.values]
-    if isinstance(wanted, int) and all(isinstance(s, int) for s in known):
-        return (0, abs(max(known) - wanted))  # type: ignore[type-var,operator,return-value]
-    return (1, 0 if not isinstance(wanted, int) and any(not isinstance(s, int) for s in known) else 1)
+    sizes = [s * d.size for d, s in slot.values]
+    known = [s for s in sizes if isinstance(s, int)]
+    if isinstance(wanted, int) and len(known) == len(sizes):
+        return (0, abs(max(known) - wanted))
+    return (1, 0 if not isinstance(wanted, int) and len(known) < len(sizes) else 1)

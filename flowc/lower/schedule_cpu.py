@@ -13,92 +13,41 @@ Chunks depend on extents only, never on the number of threads, so any number of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from flowc.ir import loops
-from flowc.ir.dims import Dim, Shape, product, symbols
+from flowc.ir.dims import Shape, product
 from flowc.ir.function import Function
-from flowc.ir.loops import (
-    Alloc,
-    Barrier,
-    Buffer,
-    Comment,
-    Const,
-    Expr,
-    For,
-    If,
-    Kernel,
-    Let,
-    Load,
-    Statement,
-    Store,
-    Tile,
-    Var,
-    extent,
-)
+from flowc.ir.loops import Alloc, Barrier, Buffer, Const, Expr, For, Kernel, Load, Statement, Store, Var, extent
 from flowc.ir.node import Node
-from flowc.ir.op import ArgFold, Fold, Nest
-from flowc.ir.types import I64, DType
-from flowc.lower.element import (
-    ZERO,
-    Elements,
-    Flat,
-    Index,
-    hint,
-    located,
-    ravel,
-    unravel,
-)
+from flowc.ir.op import Fold, Nest
+from flowc.ir.types import I64
+from flowc.lower.element import ZERO, Flat, Index, hint, ravel, unravel
 from flowc.lower.epilogue import attach
-from flowc.transforms.fuse import is_reduction, is_view, reduction_axes, squeezed
+from flowc.lower.kernel import (
+    KernelBuilder,
+    accumulate,
+    begin,
+    combine,
+    finish,
+    flat_possible,
+    is_full,
+    levels,
+    loop_nest,
+    registers_of,
+    result_value,
+    spread,
+    start_value,
+)  # fmt: skip
+from flowc.transforms.fuse import is_reduction, reduction_axes, squeezed
 
 CHUNK = 8192  # elements of one chunk of a full or column reduction
 MOST_CHUNKS = 64
 SERIAL = 2048  # a static reduction of at most so many elements is one thread's
 
 
-@dataclass
-class KernelBuilder:
-    """What is known of one kernel while its loops are made."""
-
-    f: Function
-    result_names: dict[Node, str]  # result -> buffer
-    elements: Elements
-    workspaces: list[Buffer] = field(default_factory=list)
-    body: list[Statement] = field(default_factory=list)
-    serial: int = 0
-
-    def var(self, stem: str = "i") -> Var:
-        return Var(self.elements.unique(stem), I64)
-
-    def workspace(self, stem: str, dtype: DType, size: Dim) -> str:
-        name = self.elements.unique(stem)
-        self.workspaces.append(Buffer(name, dtype, size, "workspace"))
-        return name
-
-
 def schedule(f: Function, in_place: dict[int, int] | None = None) -> Kernel:
     """The loops of a kernel Function. `in_place` maps a result's position to the param whose buffer it overwrites."""
-    in_place = in_place or {}
-    names: dict[Node, str] = {}
-    taken: set[str] = set()
-    for param in f.params:
-        names[param] = _unique(param.name, taken)
-    results: dict[Node, str] = {}
-    buffers: list[Buffer] = []
-    for param in f.params:
-        role = "inout" if any(f.params[p] is param for p in in_place.values()) else "in"
-        buffers.append(Buffer(names[param], param.tensor.dtype, param.tensor.size, role))
-    for position, result in enumerate(f.results):
-        if position in in_place:
-            results[result] = names[f.params[in_place[position]]]
-        else:
-            results[result] = _unique(hint(result) + "_out", taken)
-            buffers.append(Buffer(results[result], result.tensor.dtype, result.tensor.size, "out"))
-    elements = Elements(f, names)
-    elements.taken |= taken
-    k = KernelBuilder(f, results, elements)
-    k.body = elements.open([Comment(located(f.nodes))])
+    k = begin(f, in_place or {})
     root = next((n for n in f.nodes if isinstance(n.op.lowering, Nest)), None)
     folds = [n for n in f.nodes if is_reduction(n)]
     if root is not None:
@@ -107,44 +56,7 @@ def schedule(f: Function, in_place: dict[int, int] | None = None) -> Kernel:
         reduce(k, folds)
     else:
         sweep(k, list(f.results))
-    body = elements.close()
-    used = sorted({s for b in (*buffers, *k.workspaces) for s in symbols(b.size)} | _variables_free(body))
-    return Kernel(f.name, (*buffers, *k.workspaces), tuple(used), body)
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    unique, count = name, 0
-    while unique in taken:
-        count += 1
-        unique = f"{name}_{count}"
-    taken.add(unique)
-    return unique
-
-
-def _variables_free(body: tuple[Statement, ...]) -> set[str]:
-    """Names that are read but never bound: the extents that the code uses."""
-    bound: set[str] = set()
-    read: set[str] = set()
-
-    def visit_expr(e: Expr) -> None:
-        if isinstance(e, Var):
-            read.add(e.name)
-        for inner in loops.operands(e):
-            visit_expr(inner)
-
-    def visit(statements: tuple[Statement, ...]) -> None:
-        for s in statements:
-            for e in loops.expressions(s):
-                visit_expr(e)
-            if isinstance(s, For):
-                bound.add(s.var)
-            elif isinstance(s, Let | Alloc):
-                bound.add(s.name)
-            for inner in loops.children(s):
-                visit(inner)
-
-    visit(body)
-    return read - bound
+    return finish(k)
 
 
 # map
@@ -154,40 +66,15 @@ def sweep(k: KernelBuilder, results: list[Node], statements: list[Statement] | N
     """One parallel loop nest over the results' domain that stores each of them."""
     domain = squeezed(results[0].tensor.dims)
     assert all(squeezed(r.tensor.dims) == domain for r in results), "results of one sweep share a domain"
-    flat = _flat_possible(k, results)
+    flat = flat_possible(k, results)
 
     def body(index: Index) -> None:
         for result in results:
-            at = _spread(index, result.tensor.dims)
+            at = spread(index, result.tensor.dims)
             k.elements.store(k.result_names[result], result, at)
 
     target = k.elements.scopes[-1].statements if statements is None else statements
     target.extend(_parallel_nest(k, domain, body, flat))
-
-
-def _spread(index: Index, shape: Shape) -> Index:
-    """The index into `shape` whose moving (not 1) extents take `index` in order."""
-    if isinstance(index, Flat):
-        return index
-    moving = iter(index)
-    return tuple(ZERO if d == 1 else next(moving) for d in shape)
-
-
-def _flat_possible(k: KernelBuilder, results: list[Node]) -> bool:
-    """Whether every value is read at the results' own place, so that one flat loop does: always so for rank 0 and 1."""
-    domain = squeezed(results[0].tensor.dims)
-    if len(domain) <= 1:
-        return False
-    for node in k.f.nodes:
-        single = all(d == 1 for d in node.tensor.dims)
-        if single:
-            continue
-        if squeezed(node.tensor.dims) != domain:
-            return False
-        if isinstance(node.op.lowering, Nest) or not (node.op.kind.value == "map" or is_view(node) or is_reduction(node)):
-            return False
-    used = {n for node in k.f.nodes for n in node.inputs if n in k.elements.names}
-    return all(squeezed(n.tensor.dims) in ((), domain) for n in used)
 
 
 def _parallel_nest(k: KernelBuilder, domain: Shape, body: Callable[[Index], None], flat: bool) -> list[Statement]:
@@ -208,7 +95,7 @@ def _parallel_nest(k: KernelBuilder, domain: Shape, body: Callable[[Index], None
     if len(outer) > 1:
         index = [elements.let("i", e, elements.scopes[-1]) for e in index]
     if inner:
-        statements = _loops(k, inner, lambda rest: body((*index, *rest)), "vector")
+        statements = loop_nest(k, inner, lambda rest: body((*index, *rest)), "vector")
         elements.scopes[-1].statements.extend(statements)
     else:
         body(tuple(index))
@@ -226,55 +113,7 @@ def _split(domain: Shape) -> tuple[Shape, Shape]:
     return domain[:count], domain[count:]
 
 
-def _loops(k: KernelBuilder, extents: Shape, body: Callable[[Index], None], innermost: str) -> list[Statement]:
-    """Nested serial loops over `extents`, the last of kind `innermost`."""
-    elements = k.elements
-    if not extents:
-        elements.open()
-        body(())
-        return list(elements.close())
-    variables = [k.var("ijkl"[min(d, 3)] if len(extents) > 1 else "j") for d in range(len(extents))]
-    elements.open()
-    for _ in variables[1:]:
-        elements.open()
-    body(tuple(variables))
-    statements: tuple[Statement, ...] = ()
-    for depth in range(len(variables) - 1, -1, -1):
-        inside = (*elements.close(), *statements)
-        kind = innermost if depth == len(variables) - 1 else "serial"
-        statements = (For(variables[depth].name, ZERO, extent(extents[depth]), kind, inside),)
-    return list(statements)
-
-
 # reductions
-
-
-def start_value(lowering: Fold, dtype: DType) -> Const:
-    """The start of an accumulator: a number, or the dtype's lowest or highest value."""
-    init = lowering.init
-    if init in ("lowest", "highest"):
-        sign = -1 if init == "lowest" else 1
-        if dtype.is_float:
-            return Const(sign * float("inf"), dtype)
-        if dtype.is_bool:
-            return Const(init == "highest", dtype)
-        import numpy as np
-
-        info = np.iinfo(dtype.numpy)
-        return Const(int(info.min if sign < 0 else info.max), dtype)
-    return loops.lift(init, dtype)  # type: ignore[arg-type,return-value]
-
-
-_COMBINE = {"acc + x": "add", "acc * x": "mul", "min(acc, x)": "min", "max(acc, x)": "max"}
-
-
-def combine(buffer: str, at: Expr | None, lowering: Fold, x: Expr, dtype: DType) -> Store:
-    """The statement by which `x` joins an accumulator."""
-    known = _COMBINE.get(lowering.combine)
-    if known is not None:
-        return Store(buffer, at, x, known)
-    current: Expr = Var(buffer, dtype) if at is None else Load(buffer, at, dtype)
-    return Store(buffer, at, loops.scalar(lowering.combine, {"acc": current, "x": x}))
 
 
 def reduce(k: KernelBuilder, folds: list[Node]) -> None:
@@ -298,15 +137,7 @@ def reduce(k: KernelBuilder, folds: list[Node]) -> None:
 def _needs_second_sweep(k: KernelBuilder, folds: list[Node], domain: Shape) -> bool:
     """Whether something over the swept shape depends on a reduction of the same kernel."""
     level = levels(k.f)
-    return any(level[n.inputs[0]] for n in folds) or any(level[r] for r in k.f.results if _is_full(r, domain, ()))
-
-
-def levels(f: Function) -> dict[Node, int]:
-    """How many reductions in a row stand before each node's value."""
-    level: dict[Node, int] = {p: 0 for p in f.params}
-    for node in f.nodes:
-        level[node] = max((level[n] for n in node.inputs), default=0) + is_reduction(node)
-    return level
+    return any(level[n.inputs[0]] for n in folds) or any(level[r] for r in k.f.results if is_full(r, domain, ()))
 
 
 def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], kept: list[int]) -> None:
@@ -318,8 +149,8 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
 
     def row(index: Index) -> None:
         place: dict[int, Expr] = dict(zip(kept, index, strict=True))
-        row_results = [r for r in k.f.results if not _is_full(r, domain, reduced)]
-        full_results = [r for r in k.f.results if _is_full(r, domain, reduced)]
+        row_results = [r for r in k.f.results if not is_full(r, domain, reduced)]
+        full_results = [r for r in k.f.results if is_full(r, domain, reduced)]
         last = max([level[n] for n in folds] + [level[r] for r in full_results])
         for depth in range(last + 1):
             here = [n for n in folds if level[n] == depth + 1]
@@ -327,13 +158,9 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
             if here or stores:
                 _row_sweep(k, here, stores, domain, axes, place, index)
         for result in row_results:
-            elements.store(k.result_names[result], result, _spread(index, result.tensor.dims))
+            elements.store(k.result_names[result], result, spread(index, result.tensor.dims))
 
     elements.scopes[-1].statements.extend(_parallel_nest_rows(k, row_shape, row))
-
-
-def _is_full(node: Node, domain: Shape, reduced: Shape) -> bool:
-    return squeezed(node.tensor.dims) == squeezed(domain) and squeezed(domain) != reduced
 
 
 def _parallel_nest_rows(k: KernelBuilder, row_shape: Shape, row: Callable[[Index], None]) -> list[Statement]:
@@ -354,7 +181,7 @@ def _row_sweep(k: KernelBuilder, folds: list[Node], stores: list[Node], domain: 
     statements = elements.scopes[-1].statements
     registers: dict[Node, list[str]] = {}
     for node in folds:
-        registers[node] = _registers(k, node, statements)
+        registers[node] = registers_of(k, node, statements)
 
     def at(index: Index) -> None:
         inner = dict(zip(axes, index, strict=True))
@@ -362,43 +189,13 @@ def _row_sweep(k: KernelBuilder, folds: list[Node], stores: list[Node], domain: 
         body = elements.scopes[-1].statements
         for node in folds:
             x = elements.value(node.inputs[0], full)
-            _accumulate(node, registers[node], x, index, domain, axes, body)
+            accumulate(node, registers[node], x, index, domain, axes, body)
         for result in stores:
-            elements.store(k.result_names[result], result, _spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+            elements.store(k.result_names[result], result, spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
 
-    statements.extend(_loops(k, tuple(domain[a] for a in axes), at, "serial" if folds else "vector"))
+    statements.extend(loop_nest(k, tuple(domain[a] for a in axes), at, "serial" if folds else "vector"))
     for node in folds:
-        value: Expr = Var(registers[node][-1], node.tensor.dtype if isinstance(node.op.lowering, Fold) else I64)
-        if isinstance(node.op.lowering, ArgFold):
-            value = loops.cast(value, node.tensor.dtype)
-        elements.give(node, _spread(row_index, node.tensor.dims), value)
-
-
-def _registers(k: KernelBuilder, node: Node, statements: list[Statement]) -> list[str]:
-    lowering = node.op.lowering
-    name = k.elements.unique(hint(node))
-    if isinstance(lowering, Fold):
-        statements.append(Alloc(name, node.tensor.dtype, start_value(lowering, node.tensor.dtype)))
-        return [name]
-    assert isinstance(lowering, ArgFold)
-    source = node.inputs[0].tensor.dtype
-    best = k.elements.unique(f"{name}_best")
-    statements.append(Alloc(best, source, loops.lift(0, source)))
-    statements.append(Alloc(name, I64, Const(-1, I64)))
-    return [best, name]
-
-
-def _accumulate(node: Node, registers: list[str], x: Expr, index: Index, domain: Shape, axes: tuple[int, ...], body: list[Statement]) -> None:
-    lowering = node.op.lowering
-    if isinstance(lowering, Fold):
-        body.append(combine(registers[0], None, lowering, x, node.tensor.dtype))
-        return
-    assert isinstance(lowering, ArgFold)
-    best, where = Var(registers[0], x.dtype), Var(registers[1], I64)
-    position = ravel(index, tuple(domain[a] for a in axes))
-    better = loops.scalar(lowering.better, {"x": x, "best": best})
-    condition = where.eq(Const(-1, I64)) | better
-    body.append(If(condition, (Store(registers[0], None, x), Store(registers[1], None, position))))
+        elements.give(node, spread(row_index, node.tensor.dims), result_value(node, registers[node]))
 
 
 def planes(k: KernelBuilder, folds: list[Node], domain: Shape, before: list[int], axes: tuple[int, ...], after: list[int]) -> None:
@@ -430,10 +227,10 @@ def columns(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int,
             _column_sweep(k, folds, parts, ZERO, domain, axes, after, {}, None)
             _column_results(k, folds, parts, ZERO, domain, after, ())
         else:
-            _row_sweep(k, folds, [r for r in k.f.results if _is_full(r, domain, ())], domain, axes, {}, ())
+            _row_sweep(k, folds, [r for r in k.f.results if is_full(r, domain, ())], domain, axes, {}, ())
             for result in k.f.results:
-                if not _is_full(result, domain, ()):
-                    elements.store(k.result_names[result], result, _spread((), result.tensor.dims))
+                if not is_full(result, domain, ()):
+                    elements.store(k.result_names[result], result, spread((), result.tensor.dims))
         statements = elements.close()
         elements.scopes[-1].statements.append(For(k.var("once").name, ZERO, Const(1, I64), "parallel", statements))
         return
@@ -444,7 +241,9 @@ def columns(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int,
     wanted = loops.apply("min", loops.apply("max", lead * per_lead // Const(CHUNK, I64), Const(1, I64)), Const(MOST_CHUNKS, I64))
     wanted = elements.let("wanted", wanted, elements.scopes[-1])
     length = elements.let("chunk", (lead + wanted - Const(1, I64)) // wanted, elements.scopes[-1])
-    count = elements.let("chunks", loops.apply("max", (lead + length - Const(1, I64)) // loops.apply("max", length, Const(1, I64)), Const(1, I64)), elements.scopes[-1])
+    count = elements.let(
+        "chunks", loops.apply("max", (lead + length - Const(1, I64)) // loops.apply("max", length, Const(1, I64)), Const(1, I64)), elements.scopes[-1]
+    )
     c = k.var("c")
     elements.open()
     start = elements.let("start", c * length, elements.scopes[-1])
@@ -462,16 +261,16 @@ def columns(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int,
 def _full_sweep(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], c: Expr, domain: Shape, axes: tuple[int, ...], bounds: tuple[Expr, Expr]) -> None:
     elements = k.elements
     statements = elements.scopes[-1].statements
-    registers = {n: _registers(k, n, statements) for n in folds}
-    stores = [r for r in k.f.results if _is_full(r, domain, ())]
+    registers = {n: registers_of(k, n, statements) for n in folds}
+    stores = [r for r in k.f.results if is_full(r, domain, ())]
 
     def at(index: Index) -> None:
         inner = dict(zip(axes, index, strict=True))
         full = tuple(inner.get(d, ZERO) for d in range(len(domain)))
         for node in folds:
-            _accumulate(node, registers[node], elements.value(node.inputs[0], full), index, domain, axes, elements.scopes[-1].statements)
+            accumulate(node, registers[node], elements.value(node.inputs[0], full), index, domain, axes, elements.scopes[-1].statements)
         for result in stores:
-            elements.store(k.result_names[result], result, _spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+            elements.store(k.result_names[result], result, spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
 
     _bounded(k, tuple(domain[a] for a in axes), bounds, at, statements)
     for node in folds:
@@ -482,7 +281,7 @@ def _bounded(k: KernelBuilder, extents: Shape, bounds: tuple[Expr, Expr], body: 
     """Serial loops over `extents`, the first one from `bounds[0]` to `bounds[1]`."""
     first = k.var("r")
     k.elements.open()
-    k.elements.scopes[-1].statements.extend(_loops(k, extents[1:], lambda rest: body((first, *rest)), "serial"))
+    k.elements.scopes[-1].statements.extend(loop_nest(k, extents[1:], lambda rest: body((first, *rest)), "serial"))
     statements.append(For(first.name, bounds[0], bounds[1], "serial", k.elements.close()))
 
 
@@ -508,11 +307,11 @@ def _column_sweep(
             assert isinstance(node.op.lowering, Fold)
             elements.scopes[-1].statements.append(combine(parts[node], base + ravel(column, columns_shape), node.op.lowering, x, node.tensor.dtype))
         for result in stores:
-            elements.store(k.result_names[result], result, _spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+            elements.store(k.result_names[result], result, spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
 
     extents = (*(domain[a] for a in axes), *columns_shape)
     if bounds is None:
-        statements.extend(_loops(k, extents, at, "vector"))
+        statements.extend(loop_nest(k, extents, at, "vector"))
     else:
         _bounded(k, extents, bounds, at, statements)
 
@@ -526,16 +325,16 @@ def _column_results(k: KernelBuilder, folds: list[Node], parts: dict[Node, str],
     def at(column: Index) -> None:
         whole = (*index, *column)
         for node in folds:
-            elements.give(node, _spread(whole, node.tensor.dims), Load(parts[node], base + ravel(column, columns_shape), node.tensor.dtype))
+            elements.give(node, spread(whole, node.tensor.dims), Load(parts[node], base + ravel(column, columns_shape), node.tensor.dtype))
         for result in results:
-            elements.store(k.result_names[result], result, _spread(whole, result.tensor.dims))
+            elements.store(k.result_names[result], result, spread(whole, result.tensor.dims))
 
-    elements.scopes[-1].statements.extend(_loops(k, columns_shape, at, "vector"))
+    elements.scopes[-1].statements.extend(loop_nest(k, columns_shape, at, "vector"))
 
 
 def _join_parts(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], count: Expr, domain: Shape, after: list[int], top: list[Statement]) -> None:
     elements = k.elements
-    results = [r for r in k.f.results if squeezed(r.tensor.dims) != squeezed(domain) or not after and not _is_full(r, domain, ())]
+    results = [r for r in k.f.results if squeezed(r.tensor.dims) != squeezed(domain) or not after and not is_full(r, domain, ())]
     columns_shape = tuple(domain[i] for i in after)
     width = extent(product(columns_shape))
 
@@ -549,9 +348,9 @@ def _join_parts(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], cou
             c = k.var("c")
             part = Load(parts[node], c * width + flat, node.tensor.dtype)
             statements.append(For(c.name, ZERO, count, "serial", (combine(name, None, node.op.lowering, part, node.tensor.dtype),)))
-            elements.give(node, _spread(column, node.tensor.dims), Var(name, node.tensor.dtype))
+            elements.give(node, spread(column, node.tensor.dims), Var(name, node.tensor.dtype))
         for result in results:
-            elements.store(k.result_names[result], result, _spread(column, result.tensor.dims))
+            elements.store(k.result_names[result], result, spread(column, result.tensor.dims))
 
     top.extend(_parallel_nest(k, columns_shape, at, False))
 
@@ -589,4 +388,4 @@ def nest(k: KernelBuilder, root: Node) -> None:
     sweep(k, results)
 
 
-__all__ = ["KernelBuilder", "Tile", "schedule", "sweep"]
+__all__ = ["schedule", "sweep"]
