@@ -1,1 +1,1 @@
-"""The runtime: compiled programs, their memory, and the threads that run them."""
+"""What runs a compiled program: buffers, threads, the executable."""

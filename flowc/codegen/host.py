@@ -1,0 +1,58 @@
+"""What the host's processor has: its name, its features, and how many numbers a vector register holds. Needs llvmlite, not Numba."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+
+@cache
+def host() -> tuple[str, str]:
+    """(CPU name, feature string) as LLVM spells them; FLOWC_CPU and FLOWC_CPU_FEATURES override, for tests of other widths."""
+    import llvmlite.binding as llvm
+
+    name = os.environ.get("FLOWC_CPU") or llvm.get_host_cpu_name()
+    features = os.environ.get("FLOWC_CPU_FEATURES")
+    if features is None:
+        try:
+            features = llvm.get_host_cpu_features().flatten()
+        except RuntimeError:  # LLVM knows no features for this kind of processor
+            features = ""
+    return name, features
+
+
+@cache
+def vector_bytes() -> int:
+    """Bytes in a vector register: 64 with AVX-512, 32 with AVX, else 16. A wrong answer costs speed only."""
+    features = set(host()[1].split(","))
+    if "+avx512f" in features:
+        return 64
+    return 32 if "+avx" in features else 16
+
+
+@cache
+def triple() -> str:
+    import llvmlite.binding as llvm
+
+    return llvm.get_process_triple()
+
+
+@cache
+def initialize() -> None:
+    """Make LLVM ready to write and to load machine code for this machine."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+def target_machine(level: int = 3) -> Any:
+    """A new LLVM target machine for this host; an execution engine takes ownership of the one that it is given."""
+    import llvmlite.binding as llvm
+
+    initialize()
+    name, features = host()
+    relocation = "static" if triple().startswith(("x86", "i386", "i686")) else "default"
+    return llvm.Target.from_triple(triple()).create_target_machine(
+        cpu=name, features=features, opt=level, reloc=relocation, codemodel="jitdefault", jit=True)

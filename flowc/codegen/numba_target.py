@@ -1,0 +1,259 @@
+"""Numba as a front end only: one typed Python function becomes one plain C function inside a shared LLVM module.
+
+    translate(k0, (int64, int64, pointer f32, int64), void, module)   ->   define void @k0(i64, i64, float* noalias, i64) { ... }
+
+What Numba adds around a function by default is what costs time, so none of it is used: no dispatcher, no wrapper for Python or C, no
+runtime (allocation, exceptions), no library and no LLVM pass per function. A calling convention of our own returns values directly, and
+contexts of our own load only the declarations that kernels need. Numba is imported when this module is, that is, when something compiles.
+
+Measured on the development machine (two slow cores): importing Numba 0.3 s, these contexts 0.1 s, one small kernel 8 to 15 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import callconv, cgutils, compiler, cpu, errors, lowering, typed_passes, types, untyped_passes
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.datamodel import models, register_default
+from numba.core.imputils import Registry as LowerRegistry
+from numba.core.typing import BaseContext as TypingBase
+from numba.core.typing import templates
+from numba.core.typing.templates import AbstractTemplate, make_concrete_template, signature
+
+# types
+
+
+class Pointer(types.Type):
+    """The address of elements of one dtype. `aliased`: another parameter of the same kernel may point to the same elements."""
+
+    def __init__(self, dtype: types.Type, aliased: bool = False) -> None:
+        self.dtype = dtype
+        self.aliased = aliased
+        super().__init__(f"{'aliased' if aliased else 'pointer'}({dtype})")
+
+    def can_convert_to(self, typingctx: Any, other: types.Type) -> Any:
+        return numba.typeconv.Conversion.safe if isinstance(other, Pointer) and other.dtype == self.dtype else None
+
+
+@register_default(Pointer)
+class PointerModel(models.PrimitiveModel):
+    """An address is an LLVM pointer to the element as it lies in memory."""
+
+    def __init__(self, dmm: Any, fe_type: Pointer) -> None:
+        super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
+
+
+SCALARS: dict[str, types.Type] = {
+    "bool": types.boolean, "i8": types.int8, "i16": types.int16, "i32": types.int32, "i64": types.int64,
+    "u8": types.uint8, "u16": types.uint16, "u32": types.uint32, "u64": types.uint64, "f32": types.float32, "f64": types.float64,
+}  # fmt: skip
+
+
+def type_named(name: str) -> types.Type:
+    """The type that a signature names: `f32`; `f32*` a pointer; marks after the star: `!` is written to, `&` may alias; "" no result."""
+    if name == "":
+        return types.void
+    dtype, star, marks = name.partition("*")
+    if dtype not in SCALARS or not set(marks) <= set("!&"):
+        raise TypeError(f"{name!r} is not a type of generated source")
+    return Pointer(SCALARS[dtype], "&" in marks) if star else SCALARS[dtype]
+
+
+# calling convention
+
+
+class PlainCallConv(callconv.BaseCallConv):
+    """Arguments and results as C has them; a function that could raise does not compile."""
+
+    def _make_call_helper(self, builder: Any) -> None:
+        return None
+
+    def return_value(self, builder: Any, retval: Any) -> None:
+        if isinstance(builder.function.function_type.return_type, ir.VoidType):
+            builder.ret_void()
+        else:
+            builder.ret(retval)
+
+    def return_user_exc(self, builder: Any, exc: Any, exc_args: Any = None, loc: Any = None, func_name: Any = None) -> None:
+        raise errors.UnsupportedError(f"generated source may not raise ({exc.__name__ if exc else 'an exception'})", loc=loc)
+
+    def return_status_propagate(self, builder: Any, status: Any) -> None:
+        """Numba asks for this after every call, in a branch that is never taken."""
+
+    def _return_errcode_raw(self, builder: Any, code: Any) -> None:
+        raise errors.UnsupportedError("generated source may not raise or return None beside a value")
+
+    def return_native_none(self, builder: Any) -> None:
+        builder.ret_void()
+
+    def get_function_type(self, restype: types.Type, argtypes: Sequence[types.Type]) -> ir.FunctionType:
+        result = ir.VoidType() if restype == types.void else self.context.get_return_type(restype)
+        return ir.FunctionType(result, list(self._get_arg_packer(argtypes).argument_types))
+
+    def decorate_function(self, fn: ir.Function, args: Sequence[str], fe_argtypes: Sequence[types.Type], noalias: bool = False) -> None:
+        self._get_arg_packer(fe_argtypes).assign_names(self.get_arguments(fn), list(args))
+        for argument, kind in zip(fn.args, fe_argtypes, strict=True):
+            if isinstance(kind, Pointer) and not kind.aliased:
+                argument.add_attribute("noalias")
+
+    def get_arguments(self, func: ir.Function) -> Any:
+        return func.args
+
+    def call_function(self, builder: Any, callee: Any, resty: types.Type, argtys: Any, args: Any, attrs: Any = None) -> tuple[Any, Any]:
+        value = builder.call(callee, list(self._get_arg_packer(argtys).as_arguments(builder, args)))
+        false, true = cgutils.false_bit, cgutils.true_bit
+        status = callconv.Status(callconv.RETCODE_OK, true, false, false, false, false, false, None)
+        if resty == types.void:
+            return status, self.context.get_dummy_value()
+        return status, self.context.get_returned_value(builder, resty, value)
+
+
+# contexts
+
+typing_registry = templates.Registry()
+lower_registry = LowerRegistry("flowc")
+
+
+class KernelTyping(TypingBase):
+    """Types of what kernels may use: Numba's builtins, `math`, and flowc's intrinsics."""
+
+    def load_additional_registries(self) -> None:
+        from numba.core.typing import mathdecl
+
+        self.install_registry(mathdecl.registry)
+        self.install_registry(typing_registry)
+
+
+class KernelContext(cpu.CPUContext):
+    """Lowering of what kernels may use."""
+
+    def load_additional_registries(self) -> None:
+        from numba.cpython import builtins, mathimpl, numbers, rangeobj  # noqa: F401 (they register themselves)
+
+        self.install_registry(mathimpl.registry)
+        self.install_registry(lower_registry)
+
+    @property
+    def call_conv(self) -> PlainCallConv:
+        return PlainCallConv(self)
+
+    def post_lowering(self, mod: Any, library: Any) -> None:
+        """Numba links its runtime here; kernels have none."""
+
+
+class KernelLower(lowering.Lower):
+    """Into the shared module, without an environment object."""
+
+    def emit_environment_object(self) -> None:
+        pass
+
+    def lower(self) -> None:
+        self.genlower = None
+        self.lower_normal_function(self.fndesc)
+
+
+class SharedModule:
+    """Stands for Numba's code library: every function goes to one LLVM module."""
+
+    def __init__(self, module: ir.Module) -> None:
+        self.module = module
+
+    def create_ir_module(self, name: str) -> ir.Module:
+        return self.module
+
+    def add_linking_library(self, library: Any) -> None:
+        pass
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class KernelLowering(typed_passes.LoweringPass):
+    """Numba IR to LLVM IR, in the state's shared module under the function's own name."""
+
+    _name = "flowc_kernel_lowering"
+
+    def __init__(self) -> None:
+        typed_passes.LoweringPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        from numba.core import funcdesc
+
+        descriptor = funcdesc.PythonFunctionDescriptor.from_specialized_function(
+            state.func_ir, state.typemap, state.return_type, state.calltypes, mangler=lambda name, *_, **__: state.func_id.func_name,
+            inline=False, noalias=False, abi_tags=())  # fmt: skip
+        with state.targetctx.push_code_library(state.library):
+            KernelLower(state.targetctx, state.library, descriptor, state.func_ir, metadata=state.metadata).lower()
+        state.cr = descriptor
+        return True
+
+
+class KernelCompiler(compiler.CompilerBase):
+    """The passes that plain loops over scalars need, of the thirty that Numba has."""
+
+    def define_pipelines(self) -> list[PassManager]:
+        pm = PassManager("flowc_kernel")
+        pm.add_pass(untyped_passes.TranslateByteCode, "bytecode")
+        pm.add_pass(untyped_passes.FixupArgs, "arguments")
+        pm.add_pass(untyped_passes.IRProcessing, "IR")
+        pm.add_pass(untyped_passes.ReconstructSSA, "single assignment")
+        pm.add_pass(typed_passes.NopythonTypeInference, "types")
+        pm.add_pass(typed_passes.PreLowerStripPhis, "phi nodes")
+        pm.add_pass(typed_passes.IRLegalization, "legal IR")
+        pm.add_pass(KernelLowering, "LLVM IR")
+        pm.finalize()
+        return [pm]
+
+
+class Translator:
+    """Translates functions into one LLVM module; functions translated earlier can be called by later ones."""
+
+    _contexts: tuple[KernelTyping, KernelContext] | None = None
+
+    def __init__(self, name: str) -> None:
+        if Translator._contexts is None:
+            typing = KernelTyping()
+            target = KernelContext(typing)
+            target.refresh()
+            Translator._contexts = (typing, target)
+        self.typing, self.target = Translator._contexts
+        self.module = self.target.create_module(name)
+        self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
+        self.library = SharedModule(self.module)
+        self.flags = compiler.Flags()
+        self.flags.error_model = "numpy"
+        self.flags.enable_ssa = True
+        self.flags.no_compile = True
+        self.flags.no_rewrites = True
+
+    def translate(self, function: Callable[..., Any], arguments: Sequence[str], result: str) -> ir.Function:
+        """The LLVM function for `function` with parameters and result of the named types."""
+        argument_types = tuple(type_named(name) for name in arguments)
+        result_type = type_named(result)
+        descriptor = compiler.compile_extra(
+            self.typing, self.target, function, argument_types, result_type, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
+        template = make_concrete_template(function.__name__, function, [signature(result_type, *argument_types)])
+        self.typing.insert_user_function(function, template)
+        self.target.insert_user_function(function, descriptor)
+        return self.module.globals[function.__name__]
+
+    def forget(self, functions: Iterable[Callable[..., Any]]) -> None:
+        """Drop what Numba keeps about functions of one program."""
+        for function in functions:
+            self.typing._remove_global(function)
+            self.target.remove_user_function(function)
+
+    def texts(self) -> list[str]:
+        """LLVM texts to link."""
+        return [write() for write in self.module.flowc_texts.values()]
+
+    @staticmethod
+    def lock() -> Any:
+        """Numba's compiler lock: one translation at a time."""
+        return global_compiler_lock
+
+
+__all__ = ["AbstractTemplate", "Pointer", "Translator", "lower_registry", "type_named", "typing_registry"]
