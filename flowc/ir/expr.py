@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from flowc.ir.dims import Dim, Shape
 from flowc.ir.node import Node, Value
 from flowc.ir.op import OPS, Op

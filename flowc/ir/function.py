@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import GraphError, Location
 from flowc.ir.node import Node, Value, attribute_key, make, walk
 from flowc.ir.op import OPS, Kind, Op, define

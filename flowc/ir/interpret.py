@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import ShapeError
 from flowc.ir.dims import Dim, Sym, substitute
 from flowc.ir.function import Function

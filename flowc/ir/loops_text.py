@@ -23,8 +23,29 @@ import numpy as np
 
 from flowc.errors import TextError
 from flowc.ir.loops import (
-    FUNCTIONS, INFIX, Alloc, Apply, Barrier, Buffer, Cast, Comment, Const, Expr, For, If, Kernel, Let, Load, Select, Statement, Store, Tile, Var,
-    children, function_dtype, lift,
+    FUNCTIONS,
+    INFIX,
+    Alloc,
+    Apply,
+    Barrier,
+    Buffer,
+    Cast,
+    Comment,
+    Const,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Let,
+    Load,
+    Select,
+    Statement,
+    Store,
+    Tile,
+    Var,
+    children,
+    function_dtype,
+    lift,
 )  # fmt: skip
 from flowc.ir.text import parse_dim
 from flowc.ir.types import BOOL, DTYPES, I64, DType
@@ -37,6 +58,7 @@ _OPERATORS: dict[str, ast.AST] = {
 _FUNCTION_OF = {type(operator): name for name, operator in _OPERATORS.items()}
 _AUGMENTED = {"add": "+=", "mul": "*="}
 _COMMENT = re.compile(r"^(\s*)#\s?(.*)$")
+_ROLES = {"input": "in", "out": "out", "inout": "inout"}
 _COMMENT_CALL = "__comment__"
 assert set(INFIX) <= set(_OPERATORS)
 
@@ -233,8 +255,8 @@ class _Parser:
                 case ast.Name(id="i64"):
                     extents.append(arg.arg)
                     self.names[arg.arg] = I64
-                case ast.Call(func=ast.Name(id=role), args=[ast.Subscript(value=ast.Name(id=dtype), slice=size)]) if role in ("input", "out", "inout") and dtype in DTYPES:
-                    found.append((arg.arg, "in" if role == "input" else role, DTYPES[dtype], size))
+                case ast.Call(func=ast.Name(id=word), args=[ast.Subscript(value=ast.Name(id=dtype), slice=size)]) if word in _ROLES and dtype in DTYPES:
+                    found.append((arg.arg, _ROLES[word], DTYPES[dtype], size))
                 case ast.Subscript(value=ast.Name(id=dtype), slice=size) if dtype in DTYPES:
                     found.append((arg.arg, None, DTYPES[dtype], size))
                 case _:

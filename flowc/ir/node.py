@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import DTypeError, FlowcError, Location, ShapeError
 from flowc.ir import dims
 from flowc.ir.dims import Dim, Sym

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import TextError
 from flowc.ir import dims
 from flowc.ir.dims import Dim, Sym

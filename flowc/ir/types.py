@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
 from flowc.ir.dims import Dim, Shape, product, substitute
 
 

@@ -109,13 +109,16 @@ def _leaves(b: Builder, factor: Node) -> Iterator[_Leaf]:
     elif factor.op.name == "mul":
         for s, rest in (factor.inputs, factor.inputs[::-1]):
             if s.op.name == "sigmoid" and is_complement(rest, s):
-                x = s.inputs[0]
-                yield _Leaf(lambda z: z is s, lambda: b.apply("sigmoid", b.apply("neg", x)))
-                yield _Leaf(lambda z: is_complement(z, s), lambda: s)
+                yield from _sigmoid_leaves(b, s)
                 return
     elif factor.op.name == "exp":
         for total in [n for n in b.nodes if n.op.name == "reduce_sum" and n.inputs[0] is factor]:
             yield _row_leaf(b, factor, total)
+
+
+def _sigmoid_leaves(b: Builder, s: Node) -> Iterator[_Leaf]:
+    yield _Leaf(lambda z: z is s, lambda: b.apply("sigmoid", b.apply("neg", s.inputs[0])))
+    yield _Leaf(lambda z: is_complement(z, s), lambda: s)
 
 
 def _row_leaf(b: Builder, exponential: Node, total: Node) -> _Leaf:

@@ -65,7 +65,7 @@ def test_comments_keep_their_place_and_line():
     assert str(parse_kernel(str(k))) == str(k)
 
 
-X, I, N = Var("x", F32), Var("i", I64), Var("n", U32)
+X, INDEX, N = Var("x", F32), Var("i", I64), Var("n", U32)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ X, I, N = Var("x", F32), Var("i", I64), Var("n", U32)
         (Const(float("nan"), F32), "f32(nan)"),
         (Apply("max", (X, Const(-0.0, F32)), F32), "max(x, -0.0)"),
         (Apply("neg", (Const(1.0, F32),), F32), "-f32(1.0)"),
-        (Cast(F32, I), "f32(i)"),
+        (Cast(F32, INDEX), "f32(i)"),
         (Cast(F32, Const(1, I64)), "f32(i64(1))"),
         (Select(X > 0.0, X, Const(0.0, F32)), "x if x > 0.0 else 0.0"),
         (Apply("shl", (N, Const(3, U32)), U32), "n << 3"),
@@ -128,7 +128,9 @@ SCALARS = st.recursive(
 )
 STORES = st.builds(lambda v, c, i: Store("out", Const(i, I64), v, c), SCALARS, st.sampled_from([None, "add", "mul", "min", "max"]), st.integers(0, 9))
 BODIES = st.lists(
-    st.one_of(STORES, SCALARS.map(lambda v: Let("t", v)), st.builds(lambda s, v: If(Apply("gt", (v, X), BOOL), (s,), (s,)), STORES, SCALARS)), min_size=1, max_size=4
+    st.one_of(STORES, SCALARS.map(lambda v: Let("t", v)), st.builds(lambda s, v: If(Apply("gt", (v, X), BOOL), (s,), (s,)), STORES, SCALARS)),
+    min_size=1,
+    max_size=4,
 )
 
 

@@ -112,7 +112,8 @@ def functions(draw):
         same = [n for n in pool if n.type == pool[0].type]
         x = draw(st.sampled_from(same))
         if kind == 0:
-            number = draw(st.booleans() if dtype is BOOL else st.integers(0, 200) if dtype is U8 else st.integers(-9, 9) if dtype.is_int else st.floats(width=16))
+            whole = st.integers(0, 200) if dtype is U8 else st.integers(-9, 9)
+            number = draw(st.booleans() if dtype is BOOL else whole if dtype.is_int else st.floats(width=16))
             other = b.constant(np.asarray(number), dtype)
             new = b.apply(draw(st.sampled_from(binary)), x, other, name=name)
         elif kind == 1:

@@ -25,12 +25,17 @@ def test_zeros_of_both_signs_are_not_equal_elements():
 def test_a_large_result_is_left_to_the_run():
     unchanged(
         fold,
-        "def f(x: f32):\n    c0: f32[2] = constant([1.0, 2.0])\n    v0: f32[40000] = tile(c0, multiples=(20000,))\n    v1: f32[40000] = mul(x, v0)\n    return v1",
+        "def f(x: f32):\n    c0: f32[2] = constant([1.0, 2.0])\n    v0: f32[40000] = tile(c0, multiples=(20000,))\n"
+        "    v1: f32[40000] = mul(x, v0)\n    return v1",
     )
 
 
 def test_a_division_by_zero_folds_to_what_numpy_gives_without_a_warning(recwarn):
-    check(fold, 'def f(x: f32):\n    v0: f32 = div(f32(1.0), f32(0.0))\n    v1: f32 = minimum(x, v0)\n    return v1', 'def f(x: f32):\n    v1: f32 = minimum(x, f32("inf"))\n    return v1')
+    check(
+        fold,
+        "def f(x: f32):\n    v0: f32 = div(f32(1.0), f32(0.0))\n    v1: f32 = minimum(x, v0)\n    return v1",
+        'def f(x: f32):\n    v1: f32 = minimum(x, f32("inf"))\n    return v1',
+    )
     assert not recwarn.list
 
 

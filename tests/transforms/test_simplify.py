@@ -86,8 +86,9 @@ def test_a_transposed_operand_of_matmul_becomes_a_flag(operand, flag, shape_x, s
     shape = (shape_x, shape_y)[operand]
     back = ", ".join(reversed(shape.split(", ")))
     args = ("v0, y", "x, v0")[operand]
-    before = one(f"x: f32[{shape_x}], y: f32[{shape_y}]", f"v0: f32[{back}] = transpose({turned}, perm=(1, 0)); v1: f32[b, 5] = matmul({args}, {name}={flag})", "v1")
-    after = one(f"x: f32[{shape_x}], y: f32[{shape_y}]", f"v0: f32[b, 5] = matmul(x, y, {name}={not flag})", "v0")
+    params = f"x: f32[{shape_x}], y: f32[{shape_y}]"
+    before = one(params, f"v0: f32[{back}] = transpose({turned}, perm=(1, 0)); v1: f32[b, 5] = matmul({args}, {name}={flag})", "v1")
+    after = one(params, f"v0: f32[b, 5] = matmul(x, y, {name}={not flag})", "v0")
     check(simplify, before, after)
 
 
@@ -129,11 +130,19 @@ def test_ones_that_spread_the_operand_become_one_broadcast():
         ("y: f32[b, 4]", "v0: f32[b, 4] = zeros_like(y)", "v0: f32[b, 4] = broadcast_to(f32(0.0), shape=(b, 4))"),
         ("y: f32[b, 4]", "v0: f32 = size_of(y, axis=(0,))", "v0: f32 = dim(value=b, dtype=f32)"),
         ("x: f32[b, 4]", "v0: f32[b, 4, 1] = expand_dims(x, axis=(2,))", "v0: f32[b, 4, 1] = reshape(x, shape=(b, 4, 1))"),
-        ("x: f32[b, 4]", "v0: f32[4*b] = reshape(x, shape=(-1,)); v1: f32[b, 2, 2] = reshape(v0, shape=(-1, 2, 2))", "v0: f32[b, 2, 2] = reshape(x, shape=(b, 2, 2))"),
+        (
+            "x: f32[b, 4]",
+            "v0: f32[4*b] = reshape(x, shape=(-1,)); v1: f32[b, 2, 2] = reshape(v0, shape=(-1, 2, 2))",
+            "v0: f32[b, 2, 2] = reshape(x, shape=(b, 2, 2))",
+        ),
         ("x: f32[b, 4]", "v0: f32[4, b] = transpose(x); v1: f32[4, b] = neg(v0)", "v0: f32[4, b] = transpose(x, perm=(1, 0)); v1: f32[4, b] = neg(v0)"),
         ("x: f32[b, 1, 4]", "v0: f32[1, b, 4] = transpose(x, perm=(1, 0, 2))", "v0: f32[1, b, 4] = reshape(x, shape=(1, b, 4))"),
         ("x: f32[b, 4], c: f32[4]", "v0: f32[b, 4] = broadcast_to(c, shape=(b, 4)); v1: f32[b, 4] = add(x, v0)", "v1: f32[b, 4] = add(x, c)"),
-        ("c: f32[4]", "v0: f32[b, 4] = broadcast_to(c, shape=(b, 4)); v1: f32[b, 4] = exp(v0)", "v0: f32[4] = exp(c); v1: f32[b, 4] = broadcast_to(v0, shape=(b, 4))"),
+        (
+            "c: f32[4]",
+            "v0: f32[b, 4] = broadcast_to(c, shape=(b, 4)); v1: f32[b, 4] = exp(v0)",
+            "v0: f32[4] = exp(c); v1: f32[b, 4] = broadcast_to(v0, shape=(b, 4))",
+        ),
         ("x: f32[b, 1]", "v0: f32[b] = reduce_sum(x, axis=(-1,))", "v0: f32[b] = reshape(x, shape=(b,))"),
         ("x: f32[b, 4]", "v0: f32 = reduce_max(x)", "v0: f32 = reduce_max(x, axis=(0, 1))"),
         ("x: f32[b, 4]", "v0: f64[b, 4] = cast(x, dtype=f64); v1: i32[b, 4] = cast(v0, dtype=i32)", "v0: i32[b, 4] = cast(x, dtype=i32)"),
@@ -151,7 +160,12 @@ def test_shapes_movements_and_broadcasts_take_their_simplest_form(params, before
 
 @pytest.mark.parametrize(
     "body",
-    ["v0: f32[b, 4, 1] = reshape(x, shape=(b, 4, 1))", "v0: f32[4, b] = transpose(x, perm=(1, 0))", "v0: f32[b] = reduce_sum(x, axis=(1,))", "v0: i32[b, 4] = cast(x, dtype=i32)"],
+    [
+        "v0: f32[b, 4, 1] = reshape(x, shape=(b, 4, 1))",
+        "v0: f32[4, b] = transpose(x, perm=(1, 0))",
+        "v0: f32[b] = reduce_sum(x, axis=(1,))",
+        "v0: i32[b, 4] = cast(x, dtype=i32)",
+    ],
 )
 def test_movements_that_move_something_stay(body):
     unchanged(simplify, one(X, body, "v0"))
