@@ -15,7 +15,6 @@ import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any
 
 from flowc.errors import Location
 from flowc.ir.dims import Call, Dim, Sym
@@ -465,33 +464,24 @@ def children(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
     """The bodies inside a statement."""
     if isinstance(statement, For):
         return (statement.body,)
-    if isinstance(statement, If):
-        return (statement.body, statement.orelse)
-    return ()
+    return (statement.body, statement.orelse) if isinstance(statement, If) else ()
 
 
 def expressions(statement: Statement) -> Iterator[Expr]:
     """The expressions that stand directly in a statement."""
     match statement:
         case For():
-            yield statement.start
-            yield statement.stop
+            yield from (statement.start, statement.stop)
         case Let():
             yield statement.value
-        case Alloc():
-            if statement.init is not None:
-                yield statement.init
+        case Alloc(init=Expr() as init):
+            yield init
         case Store():
-            if statement.index is not None:
-                yield statement.index
-            yield statement.value
+            yield from (statement.value,) if statement.index is None else (statement.index, statement.value)
         case If():
             yield statement.condition
         case Tile():
-            for item in fields(Tile):
-                value = getattr(statement, item.name)
-                if isinstance(value, Expr):
-                    yield value
+            yield from (value for item in fields(Tile) if isinstance(value := getattr(statement, item.name), Expr))
 
 
 def operands(expr: Expr) -> tuple[Expr, ...]:

@@ -1,0 +1,182 @@
+"""Matrix products.
+
+    v0: f32[b, 20] = matmul(x, w)                          # x: f32[b, 784], w: f32[784, 20]
+    v1: f32[784, 20] = matmul(x, ct, transpose_a=True)     # the gradient to w: no transpose is computed
+
+The loops are blocks of rows and columns of the result, each one register tile over the whole inner extent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flowc.errors import ShapeError
+from flowc.ir import dims
+from flowc.ir.dims import Dim, Shape, product
+from flowc.ir.loops import Alloc, Barrier, Expr, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift
+from flowc.ir.op import Nest
+from flowc.ir.types import F16, F32, NUMBERS, TensorType
+from flowc.ops.constructors import contraction, sum_down
+from flowc.ops.inference import broadcast_shapes, shape_text
+from flowc.ops.tiles import TILED, ZERO, blocks, lanes, over, serial, smaller, tile_shape, transposition, var
+
+SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
+
+
+def _matmul_shape(x: TensorType, y: TensorType, transpose_a: bool, transpose_b: bool) -> Shape:
+    for operand in (x, y):
+        if operand.rank < 2:
+            raise ShapeError(f"matmul: an operand has shape {shape_text(operand.dims)}, rank 2 or more is expected")
+    m, p = x.dims[-2:][::-1] if transpose_a else x.dims[-2:]
+    q, n = y.dims[-2:][::-1] if transpose_b else y.dims[-2:]
+    if dims.unify(p, q) is None:
+        raise ShapeError(f"matmul: inner dimensions differ, {p} and {q}")
+    batch = broadcast_shapes("matmul: batch dimensions", (x.with_shape(x.dims[:-2]), y.with_shape(y.dims[:-2])))
+    return (*batch, m, n)
+
+
+def _matmul(x: Any, y: Any, transpose_a: bool, transpose_b: bool) -> Any:
+    return np.matmul(np.swapaxes(x, -1, -2) if transpose_a else x, np.swapaxes(y, -1, -2) if transpose_b else y)
+
+
+def _matmul_vjp(e: Any, x: Any, y: Any, out: Any, ct: Any, transpose_a: bool, transpose_b: bool) -> Any:
+    if transpose_a:
+        to_x = e.matmul(y, ct, transpose_a=transpose_b, transpose_b=True)
+    else:
+        to_x = e.matmul(ct, y, transpose_b=not transpose_b)
+    if transpose_b:
+        to_y = e.matmul(ct, x, transpose_a=True, transpose_b=transpose_a)
+    else:
+        to_y = e.matmul(x, ct, transpose_a=not transpose_a)
+    return sum_down(e, to_x, x), sum_down(e, to_y, y)  # batch dimensions may have been broadcast
+
+
+class _Product:
+    """One matmul to lower: extents, strides, and where each operand's matrix begins."""
+
+    def __init__(self, inputs: list[str], out: str, types: list[TensorType], result: TensorType, transpose_a: bool, transpose_b: bool) -> None:
+        x, y = types
+        self.a, self.b, self.out, self.dtype = inputs[0], inputs[1], out, result.dtype
+        self.transpose_a, self.transpose_b = transpose_a, transpose_b
+        self.m, self.n = result.dims[-2:]
+        self.k = x.dims[-2] if transpose_a else x.dims[-1]
+        self.batch, x_batch, y_batch = result.dims[:-2], x.dims[:-2], y.dims[:-2]
+        if not transpose_a and all(d == 1 for d in y_batch) and x_batch == self.batch:
+            self.m, self.batch, x_batch, y_batch = product((*self.batch, self.m)), (), (), ()  # one tall product
+        self.count = product(self.batch)
+        self.y_count = product(y_batch)
+        self.a_matrix, self.b_matrix = self.place(x_batch), self.place(y_batch)
+        if transpose_b and (self.n == 1 or self.k == 1):
+            self.transpose_b = False  # a line has the same elements in the same order either way
+
+    def place(self, shape: Shape) -> Expr:
+        """Which matrix of an operand belongs to the result's matrix `batch`; 1s broadcast."""
+        if shape == self.batch:
+            return var("batch")
+        at, stride, rest = ZERO, index(1), var("batch")
+        total: Expr = at
+        for axis in range(1, len(self.batch) + 1):
+            n = extent(self.batch[-axis])
+            if axis <= len(shape) and shape[-axis] != 1:
+                total = total + (rest % n) * stride
+                stride = stride * n
+            rest = rest // n  # type: ignore[assignment]
+        return total
+
+    @property
+    def a_strides(self) -> tuple[Expr, Expr]:
+        """Of a row of the result, and of a step along the inner extent."""
+        return (index(1), extent(self.m)) if self.transpose_a else (extent(self.k), index(1))
+
+    def tiles(self, out: str, b: str, b_matrix: Expr) -> Statement:
+        """The product where `b` holds [k, n] matrices. Row blocks run fastest: a panel of `b` stays in the cache for all of them."""
+        m, n, k = extent(self.m), extent(self.n), extent(self.k)
+        rows, vectors = shape = tile_shape(self.m, self.n, self.dtype)
+        columns = vectors * lanes(self.dtype)
+        i, j = var("row_block") * rows, var("column_block") * columns
+        a_row, a_inner = self.a_strides
+        tile = Tile(
+            out=out, a=self.a, b=b, out_at=var("batch") * (m * n) + i * n + j, a_at=self.a_matrix * (m * k) + i * a_row,
+            b_at=b_matrix * (k * n) + j, rows=smaller(m - i, rows), columns=smaller(n - j, columns), outer=index(1), inner=k,
+            out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner, b_outer=ZERO, b_inner=n, accumulate=ZERO, dtype=self.dtype, shape=shape,
+        )  # fmt: skip
+        return over((("batch", extent(self.count)), ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows))), (tile,))
+
+    def dots(self) -> Statement:
+        """Plain loops: one sum per element."""
+        m, n, k = extent(self.m), extent(self.n), extent(self.k)
+        wide = F32 if self.dtype is F16 else self.dtype
+        a_row, a_inner = self.a_strides
+        b_inner, b_column = (index(1), k) if self.transpose_b else (n, index(1))
+        x = Load(self.a, self.a_matrix * (m * k) + var("row") * a_row + var("step") * a_inner, self.dtype)
+        y = Load(self.b, self.b_matrix * (k * n) + var("step") * b_inner + var("column") * b_column, self.dtype)
+        total = Var("total", wide)
+        body = serial(
+            "column", n,
+            Alloc("total", wide, lift(0, wide)),
+            serial("step", k, Store("total", None, cast(x, wide) * cast(y, wide), "add")),
+            Store(self.out, var("batch") * (m * n) + var("row") * n + var("column"), cast(total, self.dtype)),
+        )  # fmt: skip
+        return over((("batch", extent(self.count)), ("row", m)), (body,))
+
+
+def _prefers_dots(p: _Product) -> bool:
+    """Whether plain loops beat register tiles, by the extents that are known.
+
+    A tile of fewer than 4 columns leaves most of a vector idle, and so does a product whose right matrix is a handful of numbers; with a
+    few rows, packing a transposed right matrix costs as much as the product.
+    """
+    if p.dtype not in TILED:
+        return True
+    if isinstance(p.n, int) and (p.n < 4 or isinstance(p.k, int) and p.k * p.n <= 16):
+        return True
+    return p.transpose_b and isinstance(p.m, int) and p.m < 4
+
+
+def _prefers_flipped(p: _Product) -> bool:
+    """Whether to compute the transposed result: y @ x^T needs no transposed y, only a transposed x (small) and result."""
+    if p.count != 1 or not isinstance(p.n, int) or not isinstance(p.k, int):
+        return False
+    m = p.m if isinstance(p.m, int) else SUPPOSED_ROWS
+    return m >= 4 and m * ((0 if p.transpose_a else p.k) + p.n) < p.n * p.k
+
+
+def _flipped(p: _Product, types: list[TensorType]) -> NestPlan:
+    """result^T = y @ x^T, then its transpose."""
+    turned, packed = f"{p.out}_turned", f"{p.out}_packed"
+    statements: list[Statement] = []
+    workspaces: list[tuple[str, Any, Dim]] = [(turned, p.dtype, p.n * p.m)]
+    right = p.a
+    if not p.transpose_a:
+        statements += [transposition(packed, p.a, p.dtype, 1, p.k, p.m), Barrier()]
+        workspaces.append((packed, p.dtype, p.k * p.m))
+        right = packed
+    shapes = [types[1].with_shape((p.n, p.k)), types[0].with_shape((p.k, p.m))]
+    q = _Product([p.b, right], turned, shapes, types[0].with_shape((p.n, p.m)), False, False)
+    statements += [q.tiles(turned, right, ZERO), Barrier(), transposition(p.out, turned, p.dtype, 1, p.m, p.n)]
+    return NestPlan(tuple(statements), tuple(workspaces))
+
+
+def _matmul_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+    p = _Product(inputs, out, types, result, attrs["transpose_a"], attrs["transpose_b"])
+    if _prefers_dots(p):
+        return NestPlan((p.dots(),))
+    if not p.transpose_b:
+        return NestPlan((p.tiles(out, p.b, p.b_matrix),))
+    if _prefers_flipped(p):
+        return _flipped(p, types)
+    packed = f"{out}_packed"
+    pack = transposition(packed, p.b, p.dtype, p.y_count, p.k, p.n)
+    return NestPlan((pack, Barrier(), p.tiles(out, packed, p.b_matrix)), ((packed, p.dtype, p.y_count * p.k * p.n),))
+
+
+matmul = contraction(
+    "matmul", title="MatMul", operands=("x", "y"), dtypes=NUMBERS, attrs={"transpose_a": False, "transpose_b": False},
+    shape=_matmul_shape,
+    eval=_matmul,
+    vjp=_matmul_vjp,
+    lowering=Nest(_matmul_nest),
+    doc="Matrix product over the last two axes, each operand transposed first where asked; leading axes broadcast.",
+)  # fmt: skip
