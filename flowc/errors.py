@@ -85,7 +85,11 @@ class FlowcError(Exception):
         return "\n".join(lines)
 
 
-class ShapeError(FlowcError, ValueError):
+class InvalidArgumentError(FlowcError, ValueError):
+    """What TensorFlow calls an invalid argument: shapes, element types or feeds that do not fit."""
+
+
+class ShapeError(InvalidArgumentError):
     """Shapes that do not fit together."""
 
 
@@ -101,7 +105,7 @@ class UndecidedError(ShapeError):
     strict_shape: Any = None
 
 
-class DTypeError(FlowcError, TypeError):
+class DTypeError(InvalidArgumentError, TypeError):
     """Element types that do not fit together."""
 
 
@@ -109,7 +113,7 @@ class GraphError(FlowcError, ValueError):
     """A graph that is used wrongly: unknown names, elements of another graph, cycles."""
 
 
-class FeedError(FlowcError, ValueError):
+class FeedError(InvalidArgumentError):
     """A feed that is missing or cannot be used."""
 
 
@@ -131,8 +135,21 @@ class VerifyError(FlowcError, AssertionError):
     """An IR that breaks its own rules: a fault in a pass, never in the user's program."""
 
 
+class NotFoundError(FlowcError, LookupError):
+    """A file, or a name in one, that is not there."""
+
+
+class OutOfRangeError(FlowcError, StopIteration):
+    """An input that has come to its end."""
+
+
 class NameLookupError(FlowcError, AttributeError):
     """A public name that flowc does not have."""
+
+
+# TensorFlow's names for the same errors
+OpError = FlowcError
+FailedPreconditionError = UninitializedError
 
 
 class FlowcWarning(UserWarning):

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from flowc.errors import DTypeError, FlowcError, GraphError, ShapeError, user_location, warn
+
+from flowc.errors import DTypeError, ShapeError, user_location, warn
 from flowc.frontend.scope import Graph, get_default_graph
 from flowc.frontend.shape import Dimension, TensorShape
 from flowc.frontend.tensor import Tensor
@@ -295,6 +296,3 @@ def declared_shape(graph: Graph, shape: Any) -> Shape | None:
         else:
             raise ShapeError(f"an extent is a whole number or None, not {extent!r}", f"shape {shape!r}", user_location())
     return tuple(dims)
-
-
-__all__ = ["FlowcError", "GraphError", "as_array", "binary", "convert", "convert_to_tensor", "emit", "graph_of", "pair", "unary"]

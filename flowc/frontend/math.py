@@ -7,11 +7,11 @@ Each is named after TensorFlow's op where `name` is not given: `Square`, `Sum`, 
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import FlowcError, ShapeError, user_location
 from flowc.frontend.convert import as_dtype_checked, binary, convert, emit, function_of_floats, graph_of, has_tensor, unary
 from flowc.frontend.tensor import Tensor
@@ -320,6 +320,3 @@ def trace(x: Any, name: str | None = None) -> Tensor:
     if value.dims is None or len(value.dims) < 2:
         raise ShapeError("trace: a known rank of at least 2 is needed", repr(value.node), user_location())
     return reduce_sum(value * eye(value.dims[-2], value.dims[-1], dtype=value.dtype), [-2, -1], name=name)
-
-
-__all__ = [name for name, value in builtins.list(globals().items()) if not name.startswith("_") and callable(value) and name not in ("Any", "Callable")]

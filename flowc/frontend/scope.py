@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from flowc.errors import GraphError, user_location
 from flowc.ir import graph as ir
 from flowc.ir.node import Node
-from flowc.ir.op import OPS, Op
+from flowc.ir.op import Op
 from flowc.ir.types import TensorType
+from flowc.ops import OPS
 
 if TYPE_CHECKING:
     from flowc.frontend.tensor import Operation, Tensor
@@ -61,6 +62,8 @@ class Graph(ir.Graph):
         self.named_variables: dict[str, Variable] = {}  # those of get_variable, by name
         self.variable_scope: VariableScope | None = None
         self.scope_counts: dict[str, int] = {}
+        self.signatures: dict[Any, Any] = {}  # what sessions have worked out, by fetches and feeds
+        self.warned: set[Any] = set()  # lines that have been warned about
         self._tensors: dict[Node, Tensor] = {}
         self._operations: dict[Node, Operation] = {}
 

@@ -8,10 +8,10 @@ The value itself lives in each Session.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from flowc.errors import DTypeError, GraphError, ShapeError, user_location
+from flowc.errors import GraphError, ShapeError, user_location
 from flowc.frontend.convert import as_dtype_checked, convert
 from flowc.frontend.scope import Graph, GraphKeys, get_default_graph
 from flowc.frontend.shape import TensorShape
@@ -245,9 +245,4 @@ def local_variables_initializer() -> Operation:
 
 
 def is_variable_initialized(ref: Any, name: str | None = None) -> Any:
-    raise GraphError("is_variable_initialized is not supported: whether a variable has a value is the session's: session.is_initialized(v)", location=user_location())
-
-
-Initializer = Callable[..., Any]
-
-__all__ = ["DTypeError", "Variable", "as_variable", "global_variables", "global_variables_initializer", "trainable_variables"]
+    raise GraphError("is_variable_initialized is not supported: use session.is_initialized(variable)", location=user_location())

@@ -1,0 +1,93 @@
+"""What a run fetches, taken apart into nodes, and its results put together again in the same nest.
+
+    [train, {"loss": loss, "w": W}]   ->   nodes to compute, and  results -> [None, {"loss": 0.25, "w": array(...)}]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from flowc.errors import FetchError, GraphError, user_location
+from flowc.frontend.scope import Graph
+from flowc.frontend.tensor import Operation
+from flowc.ir.node import Node
+from flowc.ir.op import EMPTY, OPS
+from flowc.ir.types import TensorType
+
+Pack = Callable[[Sequence[np.ndarray]], Any]
+
+
+class Fetches:
+    """targets: the nodes to compute, one per leaf; key: tells this nest of fetches from others."""
+
+    def __init__(self, graph: Graph, fetches: Any) -> None:
+        self.graph = graph
+        self.targets: list[Node] = []
+        self.key: Hashable = self._resolve(fetches)
+
+    def _resolve(self, item: Any) -> Hashable:
+        if isinstance(item, list):
+            return (list, *(self._resolve(i) for i in item))
+        if isinstance(item, tuple):
+            return (type(item), *(self._resolve(i) for i in item))
+        if isinstance(item, Mapping):
+            return (dict, tuple(item), *(self._resolve(i) for i in item.values()))
+        return self._leaf(item)
+
+    def _leaf(self, item: Any) -> Hashable:
+        try:
+            element = self.graph.as_graph_element(item)
+        except GraphError as error:
+            what = f"{type(item).__name__} {item!r} cannot be fetched" if error.what.endswith("nor an operation") else error.what
+            raise FetchError(what, error.detail, user_location(), error.locations) from None
+        node = element.node
+        if isinstance(element, Operation):
+            if isinstance(node.type, TensorType):  # run it, and leave its value behind: a group on its own, outside the graph
+                group = Node(OPS["group"], (), {}, EMPTY, node.name + "/run", node.loc, (node,))
+                self.targets.append(group)
+            else:
+                self.targets.append(node)
+            return (None, node)
+        if node in self.graph.variables:
+            node = self.graph.variables[node].snapshot_node
+        self.targets.append(node)
+        return node
+
+    def packer(self, positions: Sequence[int | None]) -> Pack:
+        """The function from a run's results to the nest; positions: for each target where its result stands, None for none."""
+        leaves = iter(positions)
+        return _packer(self.key, leaves)
+
+
+def _packer(key: Any, leaves: Any) -> Pack:
+    if isinstance(key, Node) or key[0] is None:
+        position = next(leaves)
+        if not isinstance(key, Node) or position is None:
+            return _nothing
+        return _element(position)
+    kind = key[0]
+    if kind is dict:
+        names = key[1]
+        parts = [_packer(k, leaves) for k in key[2:]]
+        return lambda results: {name: part(results) for name, part in zip(names, parts, strict=True)}
+    parts = [_packer(k, leaves) for k in key[1:]]
+    if kind is list:
+        return lambda results: [part(results) for part in parts]
+    if hasattr(kind, "_fields"):  # a namedtuple
+        return lambda results: kind(*[part(results) for part in parts])
+    return lambda results: tuple([part(results) for part in parts])
+
+
+def _nothing(results: Sequence[np.ndarray]) -> None:
+    return None
+
+
+def _element(position: int) -> Pack:
+    def take(results: Sequence[np.ndarray]) -> Any:
+        result = results[position]
+        return result if result.ndim else result[()]
+
+    return take

@@ -1,0 +1,310 @@
+"""Sessions: they keep the variables' values and run parts of a graph.
+
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer())
+        _, value = sess.run([train, loss], feed_dict={x: xs, y: ys})
+
+A run's signature (what is fetched, what is fed) is worked out once: extraction, converters, the packing of results. For each set of
+fed shapes it holds a `Call`: a compiled program with its arrays. Variables' arrays stay where they are; programs write into them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from flowc.errors import FeedError, GraphError, Location, UninitializedError, user_location, warn
+from flowc.frontend.convert import is_column_against_row
+from flowc.frontend.feeds import Converter, check_shapes, converter
+from flowc.frontend.fetches import Fetches
+from flowc.frontend.scope import Graph, get_default_graph, sessions
+from flowc.frontend.tensor import Tensor
+from flowc.frontend.variable import Variable
+from flowc.ir.function import Function
+from flowc.ir.node import Node
+from flowc.transforms.extract import Extraction, extract
+from flowc.transforms.specialize import Specializer
+
+Array = np.ndarray
+_LIST = object()  # in a signature's key: fetches came as a list
+_GROWTHS_TO_WARN = 4  # nodes added by one line between runs, so many times in a row, are a loop
+
+
+class Call:
+    """A program for one set of fed shapes: `run(fed + rest)` gives the results."""
+
+    __slots__ = ("rest", "run")
+
+    def __init__(self, run: Callable[[list[Array]], list[Array]], rest: list[Array]) -> None:
+        self.run = run
+        self.rest = rest
+
+
+class Signature:
+    """What one set of fetches and feeds of a graph comes to; sessions on the graph share it, and its executables."""
+
+    def __init__(self, graph: Graph, fetches: Fetches, feeds: list[Node]) -> None:
+        self.graph = graph
+        self.fetches = fetches
+        self.extraction: Extraction = extract(fetches.targets, feeds)
+        self.specializer = Specializer(self.extraction.function)
+        self.executables: dict[Any, Any] = {}
+        self.converters: list[Converter] = [converter(n) for n in self.extraction.feeds]
+        self.pack = fetches.packer(self.extraction.fetches)
+
+    def executable(self, shapes: list[tuple[int, ...]]) -> Any:
+        """The executable for fed shapes: one per family of shapes."""
+        from flowc.runtime.executable import build
+
+        key, function = self.specializer.specialize(shapes)
+        found = self.executables.get(key)
+        if found is None:
+            _warn_of_columns_against_rows(self.graph, function)
+            found = self.executables[key] = build(function)
+        return found
+
+
+class Plan:
+    """A Signature inside one session. `calls` maps fed shapes to Calls; empty until every variable that is read has a value."""
+
+    __slots__ = ("calls", "converters", "pack", "signature", "uses_counter")
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.converters = signature.converters
+        self.pack = signature.pack
+        self.calls: dict[tuple[tuple[int, ...], ...], Call] = {}
+        self.uses_counter = signature.extraction.uses_counter
+
+
+class Session:
+    """Runs parts of `graph` (by default the default graph) and keeps its variables' values. A context manager that closes itself."""
+
+    def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
+        self.graph: Graph = graph or get_default_graph()
+        self._nodes = self.graph.nodes
+        self._seen = len(self._nodes)
+        self._growths: dict[Location, int] = {}
+        self._plans: dict[Any, Plan] = {}
+        self._values: dict[Node, Array] = {}
+        self._initialized: set[Node] = set()
+        self._counter: Array | None = None
+        self._contexts: list[Any] = []
+        self._closed = False
+
+    def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: Any = None, run_metadata: Any = None) -> Any:
+        """The values of `fetches` (a tensor, operation, variable, name, or a nest of lists, tuples and dicts of them) in the same nest.
+
+        feed_dict: arrays, lists or numbers for tensors (or their names), of any dtype that casts to theirs. Operations give None, scalars
+        NumPy scalars. FeedError, FetchError, UninitializedError and ShapeError tell what does not fit; a run that fails changes nothing.
+        """
+        if len(self._nodes) != self._seen:
+            self._note_growth()
+        try:
+            if fetches.__class__ is list:
+                plan = self._plans[(_LIST, tuple(fetches), *(feed_dict or ()))]
+            else:
+                plan = self._plans[(fetches, *(feed_dict or ()))]
+        except (KeyError, TypeError):
+            plan = self._plan(fetches, feed_dict)
+        fed = [convert(value) for convert, value in zip(plan.converters, feed_dict.values(), strict=True)] if feed_dict else []
+        call = plan.calls.get(tuple([array.shape for array in fed]))
+        if call is None:
+            return plan.pack(self._first_call(plan, fed))
+        results = call.run(fed + call.rest)
+        if plan.uses_counter:
+            call.rest[-1] += 1  # in place: the counter is one array that all calls of the session share
+        return plan.pack(results)
+
+    # working out a run
+
+    def _plan(self, fetches: Any, feed_dict: Any) -> Plan:
+        if self._closed:
+            raise GraphError("the session is closed", location=user_location())
+        if feed_dict is not None and not isinstance(feed_dict, Mapping):
+            raise FeedError(f"feed_dict is a dict from tensors to values, not {type(feed_dict).__name__}", location=user_location())
+        feeds = self._feed_nodes(feed_dict or {})
+        resolved = Fetches(self.graph, fetches)
+        from flowc.config import settings
+
+        key = (resolved.key, tuple(feeds), settings())
+        signatures = self.graph.signatures
+        signature = signatures.get(key)
+        if signature is None:
+            signature = signatures[key] = Signature(self.graph, resolved, feeds)
+        plan = Plan(signature)
+        try:
+            short = (_LIST, tuple(fetches), *(feed_dict or ())) if fetches.__class__ is list else (fetches, *(feed_dict or ()))
+            self._plans[short] = plan
+        except TypeError:  # a nest with lists or dicts inside: found again by the slower key, in the graph
+            pass
+        return plan
+
+    def _feed_nodes(self, feed_dict: Mapping[Any, Any]) -> list[Node]:
+        nodes: dict[Node, Any] = {}
+        for key in feed_dict:
+            try:
+                item = self.graph.as_graph_element(key)
+            except GraphError as error:
+                raise FeedError(f"a key of feed_dict cannot be used: {error.what}", error.detail, user_location(), error.locations) from None
+            if not isinstance(item, Tensor):
+                raise FeedError(f"{item.name} is an operation: only tensors can be fed", repr(item.node), user_location())
+            if item.node in nodes:
+                raise FeedError(f"{item.name} is fed twice", repr(item.node), user_location())
+            nodes[item.node] = key
+        return list(nodes)
+
+    def _first_call(self, plan: Plan, fed: list[Array]) -> list[Array]:
+        extraction = plan.signature.extraction
+        check_shapes(extraction.feeds, fed)
+        for variable in extraction.variables:
+            if variable in extraction.reads and variable not in self._initialized:
+                raise UninitializedError(
+                    f"variable {variable.name} has no value yet: run tf.global_variables_initializer() first",
+                    f"{variable.name}: {variable.type}", user_location(), ((f"{variable.name} made at", variable.loc),),
+                )  # fmt: skip
+        executable = plan.signature.executable([array.shape for array in fed])
+        rest = [self._place(v) for v in extraction.variables]
+        if extraction.uses_counter:
+            rest.append(self._run_counter())
+        results: list[Array] = executable.run(fed + rest)
+        self._initialized.update(extraction.writes)
+        if extraction.uses_counter:
+            rest[-1] += 1
+        plan.calls[tuple([array.shape for array in fed])] = Call(executable.run, rest)
+        return results
+
+    def _place(self, variable: Node) -> Array:
+        """The variable's array in this session, made when first needed; it is never replaced."""
+        found = self._values.get(variable)
+        if found is None:
+            shape = variable.tensor.dims
+            found = self._values[variable] = np.zeros(tuple(int(d) for d in shape), variable.tensor.dtype.numpy)  # type: ignore[arg-type]
+        return found
+
+    def _run_counter(self) -> Array:
+        """The counter of random draws: from 0 where the graph has a seed, else from where the system's entropy puts it."""
+        if self._counter is None:
+            seeded = self.graph.seed is not None or self.graph.op_seeds
+            self._counter = np.array(0 if seeded else secrets.randbits(62), np.uint64)
+        return self._counter
+
+    def _note_growth(self) -> None:
+        """Warn where one line has added nodes between runs several times: a loop that builds graph."""
+        first = self._nodes[self._seen].loc
+        self._seen = len(self._nodes)
+        if first is None:
+            return
+        count = self._growths[first] = self._growths.get(first, 0) + 1
+        if count == _GROWTHS_TO_WARN:
+            warn(
+                f"the graph grows between runs: this line has added nodes {count} times, and each run of new nodes is compiled anew; "
+                "build the graph once, before the loop",
+                first,
+            )
+
+    # variables' values
+
+    def load(self, variable: Variable, value: Any) -> None:
+        """Set a variable's value, without a run. FeedError where it does not fit."""
+        array = converter(variable.node)(value)
+        check_shapes([variable.node], [array])
+        self._place(variable.node)[...] = array
+        self._initialized.add(variable.node)
+
+    def is_initialized(self, variable: Variable) -> bool:
+        return variable.node in self._initialized
+
+    # as the default session
+
+    def make_callable(self, fetches: Any, feed_list: Iterable[Any] | None = None, accept_options: bool = False) -> Callable[..., Any]:
+        """A function of the values of `feed_list` that runs `fetches`."""
+        keys = list(feed_list or ())
+        return lambda *values: self.run(fetches, dict(zip(keys, values, strict=True)))
+
+    @contextmanager
+    def as_default(self) -> Any:
+        """Inside the block, `tensor.eval()` and `operation.run()` use this session."""
+        sessions.append(self)
+        try:
+            yield self
+        finally:
+            sessions.remove(self)
+
+    def __enter__(self) -> Session:
+        graph, session = self.graph.as_default(), self.as_default()
+        graph.__enter__()
+        session.__enter__()
+        self._contexts.append((graph, session))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        graph, session = self._contexts.pop()
+        session.__exit__(None, None, None)
+        graph.__exit__(None, None, None)
+        self.close()
+
+    def close(self) -> None:
+        """Forget the values; a closed session runs nothing."""
+        self._closed = True
+        self._plans.clear()
+        self._values.clear()
+        self._initialized.clear()
+
+    @property
+    def graph_def(self) -> Graph:
+        return self.graph
+
+    @property
+    def sess_str(self) -> str:
+        return ""
+
+    def list_devices(self) -> list[str]:
+        return ["/job:localhost/replica:0/task:0/device:CPU:0"]
+
+
+class InteractiveSession(Session):
+    """A Session that is the default one from the start."""
+
+    def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
+        super().__init__(target, graph, config)
+        self._default_graph = graph.as_default() if graph is not None else None
+        if self._default_graph is not None:
+            self._default_graph.__enter__()
+        sessions.append(self)
+
+    def __enter__(self) -> InteractiveSession:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        super().close()
+        if self in sessions:
+            sessions.remove(self)
+        if self._default_graph is not None:
+            self._default_graph.__exit__(None, None, None)
+            self._default_graph = None
+
+
+def get_default_session() -> Session | None:
+    """The innermost default session."""
+    return sessions[-1] if sessions else None
+
+
+def _warn_of_columns_against_rows(graph: Graph, function: Function) -> None:
+    """The check that was made when the graph was built, for shapes that only the run has told."""
+    for node in function.nodes:
+        if node.op.name in ("sub", "squared_difference") and node.loc not in graph.warned and is_column_against_row(*node.inputs):
+            graph.warned.add(node.loc)
+            x, y = node.inputs
+            warn(
+                f"{node.op.name}: {x.name} {x.type} against {y.name} {y.type} broadcasts to a matrix of all pairs, which is hardly ever "
+                "meant in a loss: give both the same shape, with tf.squeeze or tf.reshape",
+                node.loc,
+            )
