@@ -102,11 +102,18 @@ def improved(b: Builder, node: Node, visits: Sequence[Visit], limit: int = 50) -
     return node
 
 
-def rewrite(f: Function, visits: Sequence[Visit]) -> Function:
-    """One forward sweep over `f` with every node improved by `visits` (such as `RuleSet(...).rewrite`)."""
+def rewrite(f: Function, visits: Sequence[Visit], note: Callable[[Node, Node], None] | None = None) -> Function:
+    """One forward sweep over `f` with every node improved by `visits` (such as `RuleSet(...).rewrite`).
+
+    `note(node, new)` hears of each node of `f` that something else takes the place of.
+    """
 
     def visit(b: Builder, node: Node, inputs: tuple[Node, ...]) -> Node:
-        return improved(b, b.apply(node.op, *inputs, **node.attrs), visits)
+        same = b.apply(node.op, *inputs, **node.attrs)
+        new = improved(b, same, visits)
+        if note is not None and new is not same:
+            note(node, new)
+        return new
 
     return rebuild(f, visit)
 

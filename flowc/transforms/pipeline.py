@@ -28,7 +28,7 @@ def _plain(transform: Callable[[Function], Function]) -> Pass:
 
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("tidy", _plain(simplify)),  # one spelling for each form, so that stabilize finds what it looks for
-    ("stabilize", _plain(stabilize)),
+    ("stabilize", stabilize),
     ("expand", _plain(expand)),
     ("simplify", _plain(simplify)),
     ("fold", _plain(fold)),

@@ -18,6 +18,8 @@ from flowc.ir.dims import Shape
 from flowc.ir.function import Builder, Function
 from flowc.ir.node import Node
 from flowc.ir.rules import Rule, RuleSet, constant_value, improved, rewrite
+from flowc.ir.text import application
+from flowc.transforms.records import Decision, Records
 
 
 def _axes(axis: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
@@ -37,9 +39,14 @@ RULES = RuleSet([
 ])  # fmt: skip
 
 
-def stabilize(f: Function) -> Function:
-    """`f` with unstable forms replaced, in forward nodes and in gradients that were built from them."""
-    return rewrite(f, (RULES.rewrite, quotient, product))
+def stabilize(f: Function, records: Records | None = None) -> Function:
+    """`f` with unstable forms replaced, in forward nodes and in gradients that were built from them; `records` takes each replacement."""
+
+    def note(node: Node, new: Node) -> None:
+        if records is not None:
+            records.add(Decision("rewritten", "stabilize", (node.name,), f"{application(node)} is computed as {application(new)}"))
+
+    return rewrite(f, (RULES.rewrite, quotient, product), note)
 
 
 def quotient(b: Builder, node: Node) -> Node | None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowc import config
+from flowc.config import override
 from flowc.ir.function import Builder
 from flowc.ir.interpret import interpret
 from flowc.ir.types import F32
@@ -31,7 +31,7 @@ NETWORK = """
 
 @pytest.fixture(autouse=True)
 def verified():
-    with config.override(verify=True):
+    with override(verify=True):
         yield
 
 

@@ -6,6 +6,7 @@ import pytest
 from flowc.ir.interpret import interpret
 from flowc.transforms.autodiff import value_and_grad
 from flowc.transforms.pipeline import optimize
+from flowc.transforms.records import Records
 from flowc.transforms.stabilize import RULES, stabilize
 from tests.transforms.checking import assert_same_values, check, parse, unchanged
 
@@ -46,6 +47,14 @@ def written(body: str, params: str = "x: f32[b, 4]") -> str:
 def test_each_rule_does_what_its_example_says(rule):
     before, after = EXAMPLES[rule.pattern]
     check(stabilize, written(before), written(after))
+
+
+def test_each_replacement_is_recorded_with_its_reason():
+    records = Records()
+    stabilize(parse(CROSS_ENTROPY), records)
+    (decision,) = records
+    assert (decision.kind, decision.rule, decision.nodes) == ("rewritten", "stabilize", ("l",))
+    assert decision.reason == "log(s) is computed as log_softmax(x)"
 
 
 def test_a_quotient_of_exponentials_is_a_softmax():
