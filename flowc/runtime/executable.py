@@ -15,18 +15,21 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowc import config
 from flowc.ir.dims import Sym, substitute
-from flowc.ir.function import CONSTANT, Function
+from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
 from flowc.ir.loops import Kernel
 from flowc.lower.program import Program, plan
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Records
+
+if TYPE_CHECKING:
+    from flowc.runtime.prepared import Prepared
 
 builds = 0
 """How many executables this process has built: tests count with it."""
@@ -68,11 +71,12 @@ class Executable:
         self.f = f
         self.backend = config.settings().backend
         self.records = Records()
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
         self._symbols = _symbol_sources(f)
+        self._njit: Any = None
         if self.backend != "interpret":
-            self._entry = self._compile()
+            self.entry = self._compile()
 
     # the compiler's products
 
@@ -115,17 +119,40 @@ class Executable:
         """The generated file, where there is one."""
         return str(self._object.source_path)
 
+    @property
+    def slots(self) -> dict[int, int]:
+        """For each place of the program (by identity) its slot in the table."""
+        return self._printed.slots  # type: ignore[no-any-return]
+
+    @property
+    def first_extent(self) -> int:
+        return self._printed.first_extent  # type: ignore[no-any-return]
+
+    @property
+    def table_size(self) -> int:
+        """The slots of the table: the control block's, the places', the extents'."""
+        return self.first_extent + len(self.program.extents)
+
+    def njit(self) -> Any:
+        """The program as a Numba function (see `flowc.runtime.njit`), made once."""
+        if self._njit is None:
+            from flowc.runtime.njit import wrap
+
+            self._njit = wrap(self)
+        return self._njit
+
     # running
 
     def extents(self, args: Sequence[np.ndarray]) -> tuple[int, ...]:
-        """The symbols' extents, in the order of `program.extents`."""
+        """The symbols' extents, in the order of their names."""
         return tuple([args[i].shape[a] for i, a in self._symbols])
 
-    def binding(self, key: tuple[int, ...], args: Sequence[np.ndarray]) -> Binding:
+    def binding(self, args: Sequence[np.ndarray]) -> Binding:
+        """The memory for the extents of `args`."""
+        key = self.extents(args)
         found = self._bindings.get(key)
         if found is None:
-            found = self._bind(args)
-            self._bindings[key] = found
+            found = self._bindings[key] = self._bind(args)
             if len(self._bindings) > KEPT_BINDINGS:
                 self._bindings.popitem(last=False)
         return found
@@ -134,26 +161,27 @@ class Executable:
         """Results for C-contiguous arrays of the params' exact dtypes; updated params are overwritten once all has succeeded."""
         if self.backend == "interpret":
             return self._interpret(args)
-        with self._lock:
-            binding = self.binding(self.extents(args), args)
-            table = binding.table
-            for i, slot in self._param_slots:
-                table[slot] = address(args[i])
-            results = self._enter(binding, args)
-        return results
+        with self.lock:
+            binding = self.binding(args)
+            for i, slot in self.param_slots:
+                binding.table[slot] = address(args[i])
+            return self.enter(binding, args)
 
-    def _enter(self, binding: Binding, args: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run with params' addresses in the table: give results a place, run, copy what has to be copied."""
-        table = binding.table
+    def prepare(self, args: Sequence[np.ndarray], fed: int) -> Prepared:
+        """A caller for args like these: the first `fed` ones vary from call to call, the others are the same arrays each time."""
+        from flowc.runtime.prepared import Prepared
+
+        return Prepared(self, args, fed)
+
+    def enter(self, binding: Binding, args: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run with params' addresses in the binding's table: give results a place, run, copy what has to be copied."""
         out: list[Any] = []
         for slot, shape, dtype, staged in self._result_plan(binding):
-            if slot is None:
-                out.append(None)
-            elif staged is not None:
+            if slot is None or staged is not None:
                 out.append(staged)
             else:
                 fresh = np.empty(shape, dtype)
-                table[slot] = address(fresh)
+                binding.table[slot] = address(fresh)
                 out.append(fresh)
         for position, param in self._param_results:
             out[position] = args[param].reshape(binding.result_shapes[position]).copy()
@@ -162,25 +190,31 @@ class Executable:
             out[position] = self._read(binding, place, args, out).reshape(binding.result_shapes[position]).copy()
         if self.program.copies:
             values = [(args[i], self._read(binding, place, args, out)) for i, place in self.program.copies]
-            values = [(target, value.copy() if place_kind == "param" else value) for (target, value), place_kind in zip(values, [p.kind for _, p in self.program.copies], strict=True)]
+            if any(place.kind == "param" for _, place in self.program.copies):  # variables that swap their values
+                values = [(target, value.copy()) for target, value in values]
             for target, value in values:
                 target[...] = value.reshape(target.shape)
         return [r.copy() if r is s and s is not None else r for r, s in zip(out, binding.staged, strict=True)]
 
     def _launch(self, binding: Binding, args: Sequence[np.ndarray], out: list[Any]) -> None:
         if self.backend == "python":
-            self._entry(0, 1, self._python_table(binding, args, out))
+            self.entry(0, 1, self._python_table(binding, args, out))
             return
         from flowc.runtime.threads import run
 
-        run(self._entry, binding.table_address, binding.threads)
+        run(self.entry, binding.table_address, binding.threads)
 
     # memory
 
     @cached_property
-    def _param_slots(self) -> list[tuple[int, int]]:
+    def param_slots(self) -> list[tuple[int, int]]:
         slots = self._printed.slots
         return [(p.position, slots[id(p)]) for p in self.program.places if p.kind == "param"]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a run is the program alone: every result small and in its own place, nothing to copy before or after."""
+        return not (self._param_results or self._copied_results or self.program.copies)
 
     @cached_property
     def _param_results(self) -> list[tuple[int, int]]:
@@ -205,8 +239,11 @@ class Executable:
         arena = np.empty(sum(sizes) + 64, np.uint8)
         base = (address(arena) + 63) // 64 * 64
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        count = printed.first_extent + len(program.extents)
-        table = (ctypes.c_int64 * max(count, 1))()
+        table = (ctypes.c_int64 * self.table_size)()
+        if self.backend == "cpu":
+            from flowc.runtime.threads import control_block
+
+            table[0] = control_block()
         keep: list[Any] = []
         shapes = [tuple(int(substitute(d, extents)) for d in r.tensor.dims) for r in program.main.results]  # type: ignore[arg-type]
         staged: list[np.ndarray | None] = [None] * len(shapes)
@@ -284,4 +321,4 @@ def _symbol_sources(f: Function) -> list[tuple[int, int]]:
     return [sources[name] for name in sorted(sources)]
 
 
-__all__ = ["CONSTANT", "Binding", "Executable", "build"]
+__all__ = ["Binding", "Executable", "build"]
