@@ -120,7 +120,7 @@ def rewrite(f: Function, visits: Sequence[Visit], note: Callable[[Node, Node], N
 
 def constant_value(node: Node) -> bool | int | float | None:
     """The one number that all elements of a node are, where it is a scalar constant or the broadcast of one; else None."""
-    while node.op.name in ("broadcast_to", "reshape"):
+    while node.op.name in ("broadcast_to", "reshape", "expand_dims", "squeeze"):
         node = node.inputs[0]
     if node.op is CONSTANT and node.attrs["value"].array.size == 1:
         return node.attrs["value"].array.ravel()[0].item()  # type: ignore[no-any-return]

@@ -102,13 +102,14 @@ def shape_only(b: Builder, node: Node) -> Node | None:
     return improved(b, defined(b, node.op, node.inputs, node.attrs), VISITS)
 
 
+_VIEWS = frozenset({"reshape", "expand_dims", "squeeze"})
+
+
 def movement(b: Builder, node: Node) -> Node | None:
     """Movements that move nothing, pairs that are one, and one spelling for each."""
     match node.op.name:
-        case "expand_dims" | "squeeze":
-            return _make(b, "reshape", node.inputs[0], shape=node.tensor.dims)
-        case "reshape":
-            return _reshape(b, node)
+        case "reshape" | "expand_dims" | "squeeze":
+            return _view(b, node.inputs[0], node.tensor.dims)
         case "transpose":
             return _transpose(b, node)
         case "broadcast_to":
@@ -120,19 +121,41 @@ def movement(b: Builder, node: Node) -> Node | None:
         case "tile" if all(m == 1 for m in node.attrs["multiples"]):
             return node.inputs[0]
         case "stack" if len(node.inputs) == 1:
-            return _make(b, "reshape", node.inputs[0], shape=node.tensor.dims)
+            return _view(b, node.inputs[0], node.tensor.dims)
     return None
 
 
-def _reshape(b: Builder, node: Node) -> Node | None:
-    (x,), shape = node.inputs, node.tensor.dims
+def _view(b: Builder, x: Node, shape: Shape) -> Node:
+    """The elements of `x` in their order under another shape: through any views before it, and spelled as what it is.
+
+    Only new extents of 1: expand_dims; only extents of 1 gone: squeeze (both cost nothing to read through); else reshape.
+    """
+    while x.op.name in _VIEWS:
+        x = x.inputs[0]
     if x.tensor.dims == shape:
         return x
-    if x.op.name == "reshape":
-        return _make(b, "reshape", x.inputs[0], shape=shape)
-    if x.op.name == "broadcast_to" and x.inputs[0].type.is_scalar:  # type: ignore[union-attr]
+    if x.op.name == "broadcast_to" and x.inputs[0].tensor.is_scalar:
         return _make(b, "broadcast_to", x.inputs[0], shape=shape)
-    return None if node.attrs["shape"] == shape else b.apply("reshape", x, shape=shape)
+    added, dropped = _added_ones(x.tensor.dims, shape), _added_ones(shape, x.tensor.dims)
+    if added is not None:
+        return b.apply("expand_dims", x, axis=added)
+    if dropped is not None:
+        return b.apply("squeeze", x, axis=dropped)
+    return b.apply("reshape", x, shape=shape)
+
+
+def _added_ones(small: Shape, large: Shape) -> tuple[int, ...] | None:
+    """The places of the extents of 1 that `large` has more than `small`; None where more than that differs."""
+    added: list[int] = []
+    at = 0
+    for place, extent in enumerate(large):
+        if at < len(small) and small[at] == extent:
+            at += 1
+        elif extent == 1:
+            added.append(place)
+        else:
+            return None
+    return tuple(added) if at == len(small) else None
 
 
 def _transpose(b: Builder, node: Node) -> Node | None:
@@ -144,7 +167,7 @@ def _transpose(b: Builder, node: Node) -> Node | None:
     if x.op.name == "transpose" and x.attrs["perm"] is not None:
         return _make(b, "transpose", x.inputs[0], perm=tuple(x.attrs["perm"][axis] for axis in perm))
     moved = [axis for axis in perm if x.tensor.dims[axis] != 1]
-    return _make(b, "reshape", x, shape=node.tensor.dims) if moved == sorted(moved) else None
+    return _view(b, x, node.tensor.dims) if moved == sorted(moved) else None
 
 
 def _broadcast(b: Builder, node: Node) -> Node | None:
@@ -153,7 +176,7 @@ def _broadcast(b: Builder, node: Node) -> Node | None:
         return x
     if x.op.name == "broadcast_to":
         return _make(b, "broadcast_to", x.inputs[0], shape=shape)
-    if x.op.name == "reshape" and x.inputs[0].tensor.dims == _without_leading_ones(x.tensor.dims):
+    if x.op.name in _VIEWS and x.inputs[0].tensor.dims == _without_leading_ones(x.tensor.dims):
         return _make(b, "broadcast_to", x.inputs[0], shape=shape)
     return None
 
@@ -177,7 +200,7 @@ def reduction(b: Builder, node: Node) -> Node | None:
     rank = x.tensor.rank
     axes = tuple(range(rank)) if axis is None else tuple(sorted(a % rank for a in ((axis,) if isinstance(axis, int) else axis)))
     if all(x.tensor.dims[a] == 1 for a in axes):
-        return _make(b, "reshape", x, shape=node.tensor.dims)
+        return _view(b, x, node.tensor.dims)
     return None if axis == axes else b.apply(node.op, x, axis=axes, keepdims=node.attrs["keepdims"])
 
 

@@ -63,7 +63,7 @@ def quotient(b: Builder, node: Node) -> Node | None:
 def row_sum(node: Node, exponential: Node) -> tuple[int, ...] | None:
     """The axes where `node` is the sum of `exponential` along them, in a shape that broadcasts back (1 on these axes); else None."""
     total = node
-    while total.op.name in ("reshape", "broadcast_to"):
+    while total.op.name in ("broadcast_to", *_VIEWS):
         total = total.inputs[0]
     if total.op.name != "reduce_sum" or total.inputs[0] is not exponential:
         return None
@@ -156,7 +156,8 @@ def _holds_quotient(node: Node, depth: int = 8) -> bool:
     return depth > 0 and node.op.name in _THROUGH and any(_holds_quotient(n, depth - 1) for n in node.inputs)
 
 
-_THROUGH = frozenset({"add", "sub", "neg", "mul", "reshape", "broadcast_to", "reduce_sum"})
+_VIEWS = frozenset({"reshape", "expand_dims", "squeeze"})
+_THROUGH = _VIEWS | {"add", "sub", "neg", "mul", "broadcast_to", "reduce_sum"}
 
 
 def _times(b: Builder, e: Node, factor: Node, leaves: list[_Leaf]) -> Node | None:
@@ -201,7 +202,7 @@ def _numerator(b: Builder, e: Node, leaf: _Leaf, inside: bool = False) -> Node |
     if (leaf.axes and not inside and name == "broadcast_to") or (name == "reduce_sum" and _sums_rows(e, leaf)):
         inner = _numerator(b, e.inputs[0], leaf)
         return None if inner is None else _wrapped(b, e, inner)
-    if name == "reshape" and not inside and e.tensor.dims == leaf.kept and e.inputs[0].tensor.dims == leaf.reduced:
+    if name in _VIEWS and not inside and e.tensor.dims == leaf.kept and e.inputs[0].tensor.dims == leaf.reduced:
         inner = _numerator(b, e.inputs[0], leaf, inside=True)
         return None if inner is None else _wrapped(b, e, inner)
     return None

@@ -124,12 +124,12 @@ def test_ones_that_spread_the_operand_become_one_broadcast():
     ("params", "before", "after"),
     [
         ("x: f32[b, 4], y: f32[4]", "v0: f32[4] = sum_to(x, y)", "v0: f32[4] = reduce_sum(x, axis=(0,))"),
-        ("x: f32[b, 4], y: f32[b, 1]", "v0: f32[b, 1] = sum_to(x, y)", "v0: f32[b] = reduce_sum(x, axis=(1,)); v1: f32[b, 1] = reshape(v0, shape=(b, 1))"),
+        ("x: f32[b, 4], y: f32[b, 1]", "v0: f32[b, 1] = sum_to(x, y)", "v0: f32[b] = reduce_sum(x, axis=(1,)); v1: f32[b, 1] = expand_dims(v0, axis=(1,))"),
         ("x: f32[4], y: f32[b, 4]", "v0: f32[b, 4] = broadcast_like(x, y)", "v0: f32[b, 4] = broadcast_to(x, shape=(b, 4))"),
         ("x: f32[b, 4], y: f32[4*b]", "v0: f32[4*b] = reshape_like(x, y)", "v0: f32[4*b] = reshape(x, shape=(4*b,))"),
         ("y: f32[b, 4]", "v0: f32[b, 4] = zeros_like(y)", "v0: f32[b, 4] = broadcast_to(f32(0.0), shape=(b, 4))"),
         ("y: f32[b, 4]", "v0: f32 = size_of(y, axis=(0,))", "v0: f32 = dim(value=b, dtype=f32)"),
-        ("x: f32[b, 4]", "v0: f32[b, 4, 1] = expand_dims(x, axis=(2,))", "v0: f32[b, 4, 1] = reshape(x, shape=(b, 4, 1))"),
+        ("x: f32[b, 4]", "v0: f32[b, 4, 1] = expand_dims(x, axis=(2,))", "v0: f32[b, 4, 1] = expand_dims(x, axis=(2,))"),
         (
             "x: f32[b, 4]",
             "v0: f32[4*b] = reshape(x, shape=(-1,)); v1: f32[b, 2, 2] = reshape(v0, shape=(-1, 2, 2))",
@@ -143,7 +143,7 @@ def test_ones_that_spread_the_operand_become_one_broadcast():
             "v0: f32[b, 4] = broadcast_to(c, shape=(b, 4)); v1: f32[b, 4] = exp(v0)",
             "v0: f32[4] = exp(c); v1: f32[b, 4] = broadcast_to(v0, shape=(b, 4))",
         ),
-        ("x: f32[b, 1]", "v0: f32[b] = reduce_sum(x, axis=(-1,))", "v0: f32[b] = reshape(x, shape=(b,))"),
+        ("x: f32[b, 1]", "v0: f32[b] = reduce_sum(x, axis=(-1,))", "v0: f32[b] = squeeze(x, axis=(1,))"),
         ("x: f32[b, 4]", "v0: f32 = reduce_max(x)", "v0: f32 = reduce_max(x, axis=(0, 1))"),
         ("x: f32[b, 4]", "v0: f64[b, 4] = cast(x, dtype=f64); v1: i32[b, 4] = cast(v0, dtype=i32)", "v0: i32[b, 4] = cast(x, dtype=i32)"),
         ("x: f32[b, 4]", "v0: f32[b, 4] = div(x, 8.0)", "v0: f32[b, 4] = mul(x, 0.125)"),
@@ -161,7 +161,7 @@ def test_shapes_movements_and_broadcasts_take_their_simplest_form(params, before
 @pytest.mark.parametrize(
     "body",
     [
-        "v0: f32[b, 4, 1] = reshape(x, shape=(b, 4, 1))",
+        "v0: f32[b, 4, 1] = expand_dims(x, axis=(2,))",
         "v0: f32[4, b] = transpose(x, perm=(1, 0))",
         "v0: f32[b] = reduce_sum(x, axis=(1,))",
         "v0: i32[b, 4] = cast(x, dtype=i32)",
