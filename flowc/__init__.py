@@ -1,10 +1,9 @@
 """flowc: a dataflow graph compiler. A model definition becomes a graph, the graph a pure typed function, the function fused loops.
 
-    import flowc as tf
-    x = tf.placeholder(tf.float32, [None, 2]);  y = tf.reduce_sum(tf.square(x), axis=1)
-    tf.Session().run(y, {x: [[3, 4]]})          # array([25.], dtype=float32)
+    import flowc as tf                      # TensorFlow 1's names: tf.Variable, tf.nn, tf.train, tf.Session
+    @flowc.compile                          # or plain functions of arrays, with flowc.grad and flowc.f32["batch", 784]
 
-Names are imported when first used, so that `import flowc` takes no time.
+Names are looked up when first used, so that the import itself is quick.
 """
 
 from __future__ import annotations
@@ -13,19 +12,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("cli", "codegen", "config", "frontend", "ir", "lower", "ops", "runtime", "tensorflow", "transforms", "viz")
-
 
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
-        raise AttributeError(name)
-    if name in _ROOMS:
-        from importlib import import_module
-
-        return import_module(f"flowc.{name}")
+        raise AttributeError(f"module 'flowc' has no attribute {name!r}")
     from flowc.frontend.names import FLOWC
 
-    found = globals()[name] = getattr(FLOWC, name)
+    found = getattr(FLOWC, name)
+    globals()[name] = found
     return found
 
 

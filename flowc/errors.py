@@ -42,7 +42,7 @@ class Location:
 
 
 def _inside_flowc(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.startswith(_PACKAGE)
+    return frame.f_code.co_filename.startswith((_PACKAGE, "<frozen importlib"))
 
 
 def user_location() -> Location | None:

@@ -132,7 +132,7 @@ def _annotated(function: Callable[..., Any], parameters: inspect.Signature) -> d
         if isinstance(annotation, str):
             try:
                 annotation = eval(annotation, dict(scope))
-            except Exception:  # noqa: BLE001, S112 - an annotation that means something to other tools
+            except Exception:
                 continue
         if isinstance(annotation, TensorType):
             found[name] = annotation

@@ -107,7 +107,8 @@ def _source(leaf: Any, path: str, name: str) -> Tensor:
 
 def _scalar(result: Any, name: str) -> Tensor:
     if isinstance(result, list | tuple | dict) or result is None:
-        raise ShapeError(f"{name}: the result is a {type(result).__name__}; a gradient is taken of one scalar (has_aux=True for more)", location=user_location())
+        kind = type(result).__name__
+        raise ShapeError(f"{name}: the result is a {kind}; a gradient is taken of one scalar (has_aux=True for more)", location=user_location())
     value = convert(result)
     if value.dims != ():
         raise ShapeError(

@@ -1,6 +1,6 @@
 """Public namespaces: names that are looked up when first used, with a clear answer for those that flowc does not have.
 
-    train = Namespace("tf.train", ("flowc.frontend.train",))
+    train = Namespace("tensorflow.train", {"AdamOptimizer": "flowc.frontend.optimizers:AdamOptimizer"})
     train.AdamOptimizer          # the class, imported now
     train.AdamOptimiser          # NameLookupError: tf.train has no AdamOptimiser; did you mean AdamOptimizer?
 """
@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -27,25 +27,18 @@ MEANT = {
 class Namespace(ModuleType):
     """A module whose names come from other modules.
 
-    sources: modules whose public names (`__all__`) it shows; names: further ones, each as `module` or `module:attribute`, or a
-    Namespace; absent: names that TensorFlow has and flowc has not, each with what to do instead.
+    names: where each stands, as `module` or `module:attribute`, or a Namespace; absent: names that TensorFlow has and flowc has not,
+    each with what to do instead.
     """
 
-    def __init__(
-        self,
-        name: str,
-        sources: Sequence[str] = (),
-        names: Mapping[str, str | Namespace] | None = None,
-        absent: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, name: str, names: Mapping[str, str | Namespace], absent: Mapping[str, str] | None = None) -> None:
         super().__init__(name, f"The names of {name} that flowc has.")
         self.__path__: list[str] = []
-        self.__dict__["_sources"] = tuple(sources)
-        self.__dict__["_names"] = dict(names or {})
+        self.__dict__["_names"] = dict(names)
         self.__dict__["_absent"] = dict(absent or {})
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_") and name not in self._names:
             raise AttributeError(name)
         found = self.find(name)
         if found is _MISSING:
@@ -61,20 +54,25 @@ class Namespace(ModuleType):
         if where is not None:
             module, _, attribute = where.partition(":")
             return getattr(import_module(module), attribute) if attribute else import_module(module)
-        for source in self._sources:
-            module_object = import_module(source)
-            if name in public_names(module_object):
-                return getattr(module_object, name)
         return _MISSING
+
+    def absent(self, name: str) -> str | None:
+        """What to do instead of a name that TensorFlow has and flowc has not; None where nothing is known."""
+        return self._absent.get(name)  # type: ignore[no-any-return]
 
     def refusal(self, name: str) -> NameLookupError:
         """The error for a name that is not here."""
-        reason = self._absent.get(name)
+        reason = self.absent(name)
         if reason is not None:
-            return NameLookupError(f"{self.__name__}.{name} is not supported: {reason}", location=user_location())
+            return NameLookupError(f"{self.shown}.{name} is not supported: {reason}", location=user_location())
         near = self.near(name)
-        hint = f"; did you mean {' or '.join(near)}?" if near else f"; see dir({self.__name__})"
-        return NameLookupError(f"{self.__name__}.{name} is not supported by flowc{hint}", location=user_location())
+        hint = f"; did you mean {' or '.join(near)}?" if near else f"; see dir({self.shown})"
+        return NameLookupError(f"{self.shown}.{name} is not supported by flowc{hint}", location=user_location())
+
+    @property
+    def shown(self) -> str:
+        """The name as users write it: `tf.nn`."""
+        return self.__name__.replace("tensorflow", "tf", 1)
 
     def near(self, name: str) -> list[str]:
         """Up to three names that are spelled, or meant, like `name`."""
@@ -86,10 +84,7 @@ class Namespace(ModuleType):
         return [lowered[found] for found in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
 
     def __dir__(self) -> list[str]:
-        names = set(self._names)
-        for source in self._sources:
-            names |= set(public_names(import_module(source)))
-        return sorted(names)
+        return sorted(self._names)
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__} of flowc>"
@@ -97,7 +92,3 @@ class Namespace(ModuleType):
 
 _MISSING: Any = type("Missing", (), {})()
 
-
-def public_names(module: ModuleType) -> Sequence[str]:
-    """What a module offers: its `__all__`."""
-    return module.__all__  # type: ignore[no-any-return]

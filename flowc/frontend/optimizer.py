@@ -17,6 +17,7 @@ from flowc.frontend.math import cast
 from flowc.frontend.scope import Graph, GraphKeys
 from flowc.frontend.tensor import Operation, Tensor
 from flowc.frontend.variable import Variable
+from flowc.ir.types import DType
 
 GradsAndVars = Sequence[tuple[Any, Any]]
 
@@ -140,8 +141,7 @@ class Optimizer:
 
     def _setting(self, key: str, v: Any) -> Tensor:
         """A setting as a scalar of `v`'s dtype."""
-        tensor = self._tensors[key]
-        return tensor if tensor.dtype is v.dtype else cast(tensor, v.dtype)
+        return in_dtype(self._tensors[key], v.dtype)
 
     def _slot(self, v: Any, key: str, initial: float = 0.0) -> Variable:
         """The slot `key` of `v`, made filled with `initial` and named `<v>/<optimizer>` where there is none yet."""
@@ -149,6 +149,12 @@ class Optimizer:
         if v not in table:
             table[v] = slot_variable(v, self._name, lambda: fill(v.get_shape().as_list(), convert(initial, v.dtype)))
         return table[v]
+
+
+def in_dtype(value: Any, dtype: DType) -> Tensor:
+    """A tensor or variable's value in `dtype`: itself where it has it."""
+    tensor = convert(value)
+    return tensor if tensor.dtype is dtype else cast(tensor, dtype)
 
 
 def slot_variable(v: Any, name: str, initial: Callable[[], Any]) -> Variable:

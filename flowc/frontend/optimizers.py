@@ -14,7 +14,7 @@ from typing import Any
 from flowc.frontend.array_ops import where, zeros_like
 from flowc.frontend.math import abs as absolute
 from flowc.frontend.math import greater, rsqrt, sign, sqrt, square
-from flowc.frontend.optimizer import Optimizer
+from flowc.frontend.optimizer import Optimizer, in_dtype
 from flowc.frontend.scope import Graph
 from flowc.frontend.tensor import Tensor
 from flowc.frontend.variable import Variable
@@ -190,11 +190,10 @@ class AdamOptimizer(Optimizer):
         for v in variables:
             self._slot(v, "m")
             self._slot(v, "v")
-        self._graph = graph
 
     def _apply(self, gradient: Tensor, v: Any) -> list[Any]:
         rate, beta1, beta2, epsilon = (self._setting(key, v) for key in ("learning_rate", "beta1", "beta2", "epsilon"))
-        power1, power2 = (self._cast(power, v) for power in self._powers[v.graph])
+        power1, power2 = (in_dtype(power, v.dtype) for power in self._powers[v.graph])
         slot_m, slot_v = self._slot(v, "m"), self._slot(v, "v")
         rate_now = rate * sqrt(1.0 - power2) / (1.0 - power1)
         m = slot_m + (gradient - slot_m) * (1.0 - beta1)

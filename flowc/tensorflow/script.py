@@ -41,14 +41,14 @@ def run_script(path: str | os.PathLike[str], args: Sequence[str] = ()) -> int:
     sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
     sys.modules["__main__"] = module
     try:
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - to run it is what was asked for
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
         return 0
     except SystemExit as stop:
         return _exit_code(stop)
     except KeyboardInterrupt:
         print("flowc run: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - whatever a script raises is shown as Python would show it
+    except Exception as error:
         sys.stdout.flush()
         print(report(error), file=sys.stderr)
         return 1
