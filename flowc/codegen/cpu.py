@@ -14,30 +14,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from flowc.ir import loops
-from flowc.ir.loops import (
-    Alloc,
-    Apply,
-    Barrier,
-    Cast,
-    Comment,
-    Const,
-    Expr,
-    For,
-    If,
-    Kernel,
-    Let,
-    Load,
-    Select,
-    Statement,
-    Store,
-    Tile,
-    Var,
-)
-from flowc.ir.types import I64, DType
+from flowc.codegen.printer import SourcePrinter
+from flowc.ir.loops import Alloc, Apply, Barrier, Const, For, Kernel, Store, Tile
 from flowc.lower.memory import Place
 from flowc.lower.program import Program
 
@@ -126,96 +106,36 @@ def _pointer(place: Place, slots: dict[int, int]) -> str:
     return f"pointer_{place.dtype}(args, {slots[id(place)]})"
 
 
-class Printer:
+class Printer(SourcePrinter):
     """Prints kernels; remembers which names of flowc.codegen.intrinsics they use."""
 
-    def __init__(self) -> None:
-        self.used: set[str] = set()
-        self.constants: set[str] = set()
-        self.lines: list[str] = []
-        self.registers: dict[str, DType] = {}
-
     def kernel(self, kernel: Kernel) -> str:
-        self.lines, self.registers = [], {}
         args = ["tid", "nthreads", *(b.name for b in kernel.buffers), *kernel.extents]
         if has_barrier(kernel):
             args.append("args")
-        self.lines.append(f"def {kernel.name}({', '.join(args)}):")
-        self.body(kernel.body, 1)
-        if len(self.lines) == 1:
-            self.line(1, "pass")
-        return "\n".join(self.lines)
-
-    def line(self, depth: int, text: str) -> None:
-        self.lines.append("    " * depth + text)
-
-    def use(self, name: str) -> str:
-        self.used.add(name)
-        return name
-
-    # statements
-
-    def body(self, statements: tuple[Statement, ...], depth: int) -> None:
-        for statement in statements:
-            self.statement(statement, depth)
-
-    def statement(self, s: Statement, depth: int) -> None:
-        match s:
-            case Comment():
-                self.line(depth, f"# {s.text}")
-            case Let():
-                self.line(depth, f"{s.name} = {self.index(s.value)}")
-            case Alloc(size=None):
-                assert s.init is not None
-                self.registers[s.name] = s.dtype
-                self.line(depth, f"{s.name} = {self.expr(s.init)}")
-            case Alloc():
-                self.line(depth, f"{s.name} = {self.use(f'local_{s.dtype}')}({s.size})")
-            case Store():
-                self.store(s, depth)
-            case For():
-                self.loop(s, depth)
-            case If():
-                self.line(depth, f"if {self.expr(s.condition)}:")
-                self.body(s.body, depth + 1)
-                if s.orelse:
-                    self.line(depth, "else:")
-                    self.body(s.orelse, depth + 1)
-            case Barrier():
-                self.line(depth, f"{self.use('barrier')}(tid, nthreads, args)")
-            case Tile():
-                self.tile(s, depth)
-            case _:
-                raise TypeError(f"the CPU printer has no form of {s!r}")
+        return self.define(kernel.name, args, kernel.body)
 
     def loop(self, s: For, depth: int) -> None:
-        start, stop = self.index(s.start), self.index(s.stop)
-        if s.kind == "parallel":
-            lower, upper = self.use("lower_bound"), self.use("upper_bound")
-            assert isinstance(s.start, Const) and s.start.value == 0, "a parallel loop starts at 0"
-            bounds = f"{lower}({stop}, tid, nthreads), {upper}({stop}, tid, nthreads)"
-        elif isinstance(s.start, Const) and s.start.value == 0:
-            bounds = stop
-        else:
-            bounds = f"{start}, {stop}"
-        self.line(depth, f"for {s.var} in range({bounds}):")
-        if s.body:
-            self.body(s.body, depth + 1)
-        else:
-            self.line(depth + 1, "pass")
+        if s.kind != "parallel":
+            self.plain_loop(s, self.bounds(s), depth)
+            return
+        stop = self.index(s.stop)
+        lower, upper = self.use("lower_bound"), self.use("upper_bound")
+        assert isinstance(s.start, Const) and s.start.value == 0, "a parallel loop starts at 0"
+        self.plain_loop(s, f"{lower}({stop}, tid, nthreads), {upper}({stop}, tid, nthreads)", depth)
 
     def store(self, s: Store, depth: int) -> None:
-        target = s.buffer if s.index is None else f"{s.buffer}[{self.index(s.index)}]"
-        if s.combine is None:
-            self.line(depth, f"{target} = {self.index(s.value)}")
-            return
-        dtype = s.value.dtype
-        current = Var(target, dtype)
-        if s.combine == "add" and s.index is None and dtype.is_float:
+        if s.combine == "add" and s.index is None and s.value.dtype.is_float:
             # the order of a sum's terms is free: the compiler may keep several partial sums
-            self.line(depth, f"{target} = {self.use('add_any_order')}({target}, {self.expr(s.value)})")
+            self.line(depth, f"{s.buffer} = {self.use('add_any_order')}({s.buffer}, {self.expr(s.value)})")
         else:
-            self.line(depth, f"{target} = {self.index(loops.apply(s.combine, current, s.value))}")
+            super().store(s, depth)
+
+    def array(self, s: Alloc) -> str:
+        return f"{self.use(f'local_{s.dtype}')}({s.size})"
+
+    def barrier(self) -> str:
+        return f"{self.use('barrier')}(tid, nthreads, args)"
 
     def tile(self, s: Tile, depth: int) -> None:
         rows, vectors = s.shape
@@ -225,78 +145,6 @@ class Printer:
         args = [*pointers, *(self.index(n) for n in numbers)]
         self.line(depth, f"{name}({rows}, {vectors}, {', '.join(args)})")
 
-    # expressions
-
-    def index(self, e: Expr) -> str:
-        """An expression at the outermost level: no parentheses around it."""
-        text = self.expr(e)
-        if text.startswith("(") and _closes_at_end(text):
-            return text[1:-1]
-        return text
-
-    def expr(self, e: Expr) -> str:
-        match e:
-            case Const():
-                return self.constant(e)
-            case Var():
-                return e.name
-            case Load():
-                return f"{e.buffer}[{self.index(e.index)}]"
-            case Select():
-                return f"({self.expr(e.yes)} if {self.index(e.condition)} else {self.expr(e.no)})"
-            case Cast():
-                return self.cast(e)
-            case Apply():
-                return self.application(e)
-        raise TypeError(f"the CPU printer has no form of {e!r}")
-
-    def constant(self, e: Const) -> str:
-        if e.dtype is I64 or e.dtype.is_bool:
-            return repr(e.value)
-        value = e.value
-        if isinstance(value, float) and not math.isfinite(value):
-            name = "nan" if math.isnan(value) else "inf"
-            self.constants.add(name)
-            text = name if value != -math.inf else "-inf"
-        else:
-            text = repr(float(str(e.dtype.numpy.type(value)))) if e.dtype.is_float else repr(value)
-        return f"{self.use(e.dtype.name)}({text})"
-
-    def cast(self, e: Cast) -> str:
-        if e.dtype.is_bool:
-            return f"({self.expr(e.x)} != {self.constant(loops.lift(0, e.x.dtype))})"  # type: ignore[arg-type]
-        return f"{self.use(e.dtype.name)}({self.index(e.x)})"
-
-    def application(self, e: Apply) -> str:
-        sign = loops.INFIX.get(e.function)
-        if sign is not None and not (e.function in ("floordiv", "mod") and e.dtype.is_float):
-            text = f"({self.side(e, 0)} {sign} {self.side(e, 1)})"
-            # Python integers and Numba's promote; narrow ones are cut back to their own width
-            return f"{self.use(e.dtype.name)}{text}" if e.dtype.is_int and e.dtype is not I64 and e.function not in ("and", "or") else text
-        if e.function == "neg":
-            text = f"(-{self.expr(e.args[0])})"
-            return f"{self.use(e.dtype.name)}{text}" if e.dtype.is_int and e.dtype is not I64 else text
-        if e.function == "not":
-            return f"(not {self.expr(e.args[0])})"
+    def call(self, e: Apply) -> str:
         name = e.function if e.function in ("min", "max") and e.dtype.is_int else self.use(CALLS.get(e.function, e.function))
         return f"{name}({', '.join(self.index(a) for a in e.args)})"
-
-    def side(self, e: Apply, position: int) -> str:
-        """An operand of an infix application, without parentheses where the binding is plain: `i * 20 + j`."""
-        inner = e.args[position]
-        text = self.expr(inner)
-        product_in_sum = e.function in ("add", "sub") and isinstance(inner, Apply) and inner.function == "mul"
-        sum_first = e.function in ("add", "sub") and position == 0 and isinstance(inner, Apply) and inner.function in ("add", "sub")
-        if (product_in_sum or sum_first) and text.startswith("(") and _closes_at_end(text):
-            return text[1:-1]
-        return text
-
-
-def _closes_at_end(text: str) -> bool:
-    """Whether the parenthesis that opens `text` is the one that ends it."""
-    depth = 0
-    for position, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return position == len(text) - 1
-    return False
