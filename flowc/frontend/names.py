@@ -25,7 +25,7 @@ _DTYPES = listed(
 _MATH = listed(
     "flowc.frontend.math",
     "add subtract multiply divide truediv realdiv floordiv floor_div=floordiv floormod mod pow maximum minimum squared_difference equal not_equal "
-    "less less_equal greater greater_equal logical_and logical_or logical_xor logical_not negative abs sign square exp log sqrt rsqrt "
+    "less less_equal greater greater_equal logical_and logical_or logical_xor logical_not negative abs sign square exp expm1 log log1p sqrt rsqrt "
     "reciprocal sin cos tan asin acos atan sinh cosh tanh sigmoid erf erfc floor ceil round rint is_nan is_inf is_finite log_sigmoid cast "
     "to_float to_double to_int32 to_int64 add_n accumulate_n clip_by_value reduce_sum reduce_prod reduce_max reduce_min reduce_any reduce_all "
     "reduce_mean reduce_logsumexp count_nonzero argmax argmin arg_max arg_min cumsum matmul tensordot trace stop_gradient",
@@ -45,14 +45,15 @@ _GRAPH = {
     **listed(
         "flowc.frontend.variable",
         "Variable assign assign_add assign_sub global_variables all_variables trainable_variables local_variables variables_initializer "
-        "global_variables_initializer initialize_all_variables local_variables_initializer",
+        "global_variables_initializer initialize_all_variables local_variables_initializer is_variable_initialized",
     ),
-    **listed("flowc.frontend.variable_scope", "VariableScope get_variable_scope variable_scope variable_op_scope get_variable"),
+    **listed("flowc.frontend.variable_scope", "AUTO_REUSE VariableScope get_variable_scope variable_scope variable_op_scope get_variable"),
     **listed("flowc.frontend.flow", "group no_op identity tuple cond case while_loop"),
     **listed("flowc.frontend.session", "Session InteractiveSession get_default_session"),
     **listed("flowc.frontend.tensor", "Tensor Operation"),
     **listed("flowc.frontend.shape", "TensorShape Dimension"),
     **listed("flowc.frontend.convert", "convert_to_tensor"),
+    **listed("flowc.frontend.indexing", "slice=slice_ strided_slice"),
     **listed("flowc.frontend.gradients", "gradients hessians"),
     **listed("flowc.frontend.schedules", "clip_by_norm global_norm clip_by_global_norm"),
     **listed("flowc.frontend.app", "ConfigProto GPUOptions RunOptions RunMetadata"),
@@ -155,7 +156,7 @@ LOGGING = Namespace(
 )
 ERRORS = Namespace(
     "tensorflow.errors",
-    listed("flowc.errors", "OpError=FlowcError InvalidArgumentError=FlowcError FailedPreconditionError=UninitializedError NotFoundError=GraphError"),
+    listed("flowc.errors", "OpError InvalidArgumentError FailedPreconditionError NotFoundError OutOfRangeError"),
 )
 EXAMPLES = Namespace(
     "tensorflow.examples",
