@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
-
-from flowc.codegen import intrinsics, tile
-from flowc.codegen.barrier import barrier_text
-from flowc.codegen.numba_target import AbstractTemplate, Pointer, lower_registry, type_named, typing_registry
 from numba.core.typing.templates import ConcreteTemplate, signature
+
+from flowc.codegen import intrinsics, scalars, tile
+from flowc.codegen.barrier import barrier_text
+from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
+from flowc.codegen.source import TypedFunction, typed_functions
 
 i1, i32, i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 ARGUMENTS = type_named("i64*")
@@ -50,6 +53,174 @@ def publish() -> None:
     for function, cases in _cases.items():
         typing_registry.register_global(function, types.Function(type(function.__name__, (ConcreteTemplate,), {"key": function, "cases": cases})))
     _cases.clear()
+
+
+# LLVM types and small pieces
+
+_LLVM = {types.boolean: i1, types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+_LLVM |= {t: ir.IntType(t.bitwidth) for t in (types.int8, types.int16, types.int32, types.int64, types.uint8, types.uint16, types.uint32, types.uint64)}
+FLOATS = ("f32", "f64")
+INTS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
+_SUFFIX = {"f32": "f", "f64": ""}
+
+
+def _external(builder: Any, name: str, result: Any, args: Any, text: Callable[[], Any] | None = None) -> Any:
+    """Call a function of the C library, or one whose LLVM text is linked later."""
+    if text is not None:
+        builder.module.flowc_texts[name] = text
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, [a.type for a in args]), name)
+    function.attributes.add("nounwind")
+    return builder.call(function, list(args))
+
+
+def _intrinsic(builder: Any, name: str, args: Any) -> Any:
+    kind = args[0].type
+    suffix = {"float": "f32", "double": "f64"}.get(str(kind), str(kind))
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(args)), f"llvm.{name}.{suffix}")
+    return builder.call(function, list(args))
+
+
+# scalars
+
+
+def _scalar_emitters() -> None:
+    for dtype in FLOATS:
+        for function, name in ((scalars.floor, "floor"), (scalars.ceil, "ceil"), (scalars.trunc, "trunc"), (scalars.rint, "rint"),
+                               (scalars.sqrt, "sqrt"), (scalars.absolute, "fabs"), (scalars.copysign, "copysign")):  # fmt: skip
+            operands = [dtype] * (2 if name == "copysign" else 1)
+            emit(function, dtype, *operands)(lambda builder, args, name=name: _intrinsic(builder, name, args))
+        for function, sign in ((scalars.minimum, "<"), (scalars.maximum, ">")):
+            emit(function, dtype, dtype, dtype)(lambda builder, args, sign=sign: _nan_aware(builder, sign, *args))
+        emit(scalars.fmod, dtype, dtype, dtype)(lambda builder, args: builder.frem(*args))
+        emit(scalars.isnan, "bool", dtype)(lambda builder, args: builder.fcmp_unordered("uno", args[0], args[0]))
+        emit(scalars.isinf, "bool", dtype)(
+            lambda builder, args: builder.fcmp_ordered("==", _intrinsic(builder, "fabs", args), ir.Constant(args[0].type, float("inf"))))
+        emit(scalars.add_any_order, dtype, dtype, dtype)(lambda builder, args: builder.fadd(*args, flags=("reassoc",)))
+    for dtype in INTS:
+        order = "icmp_signed" if dtype[0] == "i" else "icmp_unsigned"
+        for function, sign in ((scalars.minimum, "<"), (scalars.maximum, ">")):
+            emit(function, dtype, dtype, dtype)(
+                lambda builder, args, order=order, sign=sign: builder.select(getattr(builder, order)(sign, *args), *args))
+        emit(scalars.absolute, dtype, dtype)(_absolute if dtype[0] == "i" else lambda builder, args: args[0])
+        emit(scalars.isnan, "bool", dtype)(lambda builder, args: i1(0))
+        emit(scalars.isinf, "bool", dtype)(lambda builder, args: i1(0))
+        emit(scalars.add_any_order, dtype, dtype, dtype)(lambda builder, args: builder.add(*args))
+        for function in (scalars.floor, scalars.ceil, scalars.trunc, scalars.rint):
+            emit(function, dtype, dtype)(lambda builder, args: args[0])
+    for dtype in (*INTS, "bool"):
+        emit(scalars.invert, dtype, dtype)(lambda builder, args: builder.not_(args[0]))
+    for dtype in (*INTS, *FLOATS, "bool"):
+        emit(scalars.select, dtype, "bool", dtype, dtype)(lambda builder, args: builder.select(*args))
+    for function in (scalars.minimum, scalars.maximum):
+        gate = "and_" if function is scalars.minimum else "or_"
+        emit(function, "bool", "bool", "bool")(lambda builder, args, gate=gate: getattr(builder, gate)(*args))
+    emit(scalars.bits, "i32", "f32")(lambda builder, args: builder.bitcast(args[0], i32))
+    emit(scalars.from_bits, "f32", "i32")(lambda builder, args: builder.bitcast(args[0], ir.FloatType()))
+    emit(scalars.bits_f64, "i64", "f64")(lambda builder, args: builder.bitcast(args[0], i64))
+    emit(scalars.from_bits_f64, "f64", "i64")(lambda builder, args: builder.bitcast(args[0], ir.DoubleType()))
+
+
+def _nan_aware(builder: Any, sign: str, x: Any, y: Any) -> Any:
+    """x where it wins or is NaN, else y, which may be NaN as well."""
+    return builder.select(builder.or_(builder.fcmp_ordered(sign, x, y), builder.fcmp_unordered("uno", x, x)), x, y)
+
+
+def _absolute(builder: Any, args: Any) -> Any:
+    return builder.select(builder.icmp_signed("<", args[0], args[0].type(0)), builder.neg(args[0]), args[0])
+
+
+# functions that are compiled from Python text of their own, once in a process
+
+
+def _translated(item: TypedFunction) -> Callable[[], tuple[str, dict[str, Any]]]:
+    @cache
+    def text() -> tuple[str, dict[str, Any]]:
+        translator = Translator(item.name)
+        function = translator.translate(item.function, item.arguments, item.result, callable_by_later=False)
+        function.attributes.add("alwaysinline")
+        function.attributes.add("nounwind")
+        function.linkage = "linkonce_odr"
+        return str(translator.module), translator.module.flowc_texts
+
+    return text
+
+
+def _library_functions() -> None:
+    """Register the functions of `vmath` and `philox`; what they call among themselves is linked with them."""
+    from flowc.codegen import philox, vmath
+
+    for module in (vmath, philox):
+        signatures = {name: f.__annotations__ for name, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__}
+        arguments = {name: [kind for parameter, kind in a.items() if parameter != "return"] for name, a in signatures.items()}
+        file = str(module.__file__)
+        for item in typed_functions(Path(file).read_text(encoding="utf-8"), arguments, file):
+            item = TypedFunction(item.function, item.arguments, signatures[item.name]["return"])
+            text = _translated(item)
+
+            def call(builder: Any, args: Any, item: TypedFunction = item, text: Any = text) -> Any:
+                return _external(builder, item.name, _LLVM[type_named(item.result)], args, text)
+
+            emit(item.function, item.result, *item.arguments)(call)
+            public = intrinsics.MATH.get(item.name.removesuffix("_f32").removesuffix("_f64"))
+            if public is None and item.name.startswith("power_") and item.name != "power_of_two":
+                public = intrinsics.power
+            if item.name == "philox":
+                public = intrinsics.philox
+            if public is not None:
+                emit(public, item.result, *item.arguments)(call)
+
+
+def _c_library() -> None:
+    """What `vmath` has not: f64 by the C library, and the rarer functions of f32 as f64 rounded."""
+    done = {(f, case.args[0]) for f, cases in _cases.items() for case in cases}
+    for name, function in intrinsics.MATH.items():
+        count = 2 if name == "atan2" else 1
+
+        def wide(builder: Any, args: Any, name: str = name) -> Any:
+            if name == "sigmoid":
+                e = _external(builder, "exp", ir.DoubleType(), [builder.fneg(_intrinsic(builder, "fabs", args))])
+                one = ir.Constant(ir.DoubleType(), 1.0)
+                positive = builder.fcmp_ordered(">=", args[0], ir.Constant(ir.DoubleType(), 0.0))
+                return builder.fdiv(builder.select(positive, one, e), builder.fadd(one, e))
+            return _external(builder, name, ir.DoubleType(), args)
+
+        def narrow(builder: Any, args: Any, wide: Emitter = wide) -> Any:
+            return builder.fptrunc(wide(builder, [builder.fpext(a, ir.DoubleType()) for a in args]), ir.FloatType())
+
+        if (function, types.float64) not in done:
+            emit(function, "f64", *["f64"] * count)(wide)
+        if (function, types.float32) not in done:
+            emit(function, "f32", *["f32"] * count)(narrow)
+    emit(intrinsics.power, "f64", "f64", "f64")(lambda builder, args: _external(builder, "pow", ir.DoubleType(), args))
+
+
+# local arrays
+
+
+def _local_emitters() -> None:
+    for dtype, function in scalars.LOCALS.items():
+        _local_emitter(dtype, function)
+
+
+def _local_emitter(dtype: str, function: Callable[..., Any]) -> None:
+    pointer = type_named(dtype + "*")
+
+    class LocalTemplate(AbstractTemplate):
+        """`local_f32(8)`: the size is a literal."""
+
+        key = function
+        prefer_literal = True
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            return signature(pointer, args[0]) if len(args) == 1 and isinstance(args[0], types.IntegerLiteral) else None
+
+    typing_registry.register_global(function, types.Function(LocalTemplate))
+
+    @lower_registry.lower(function, types.IntegerLiteral)
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        element = context.get_data_type(pointer.dtype)
+        array = cgutils.alloca_once(builder, ir.ArrayType(element, sig.args[0].literal_value))
+        return builder.bitcast(array, element.as_pointer())
 
 
 # buffers
@@ -94,10 +265,6 @@ def _pointer_emitters() -> None:
             return builder.inttoptr(_slot(builder, args), element.as_pointer())
 
         emit(function, dtype + "*", "i64*", "i64")(code)
-
-
-_LLVM = {t: ir.IntType(t.bitwidth) for t in (types.int8, types.int16, types.int32, types.int64, types.uint8, types.uint16, types.uint32, types.uint64)}
-_LLVM |= {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 
 
 def _slot(builder: Any, args: Any) -> Any:
@@ -156,7 +323,7 @@ def _barrier(builder: Any, args: Any) -> None:
     _, nthreads, table = args
     with builder.if_then(builder.icmp_signed(">", nthreads, i64(1)), likely=False):
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [i64, i64]), "flowc_barrier")
-        builder.module.flowc_texts["flowc_barrier"] = barrier_text
+        builder.module.flowc_texts["flowc_barrier"] = lambda: (barrier_text(), {})
         builder.call(function, [nthreads, builder.load(table)])
 
 
@@ -192,7 +359,7 @@ def _tile_emitters(function: Callable[..., Any], dtype: str) -> None:
         adds = builder.icmp_signed("!=", value["accumulate"], i64(0))
         kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64] * len(numbers) + [i1])
         name = tile.tile_name(dtype, rows, vectors)
-        builder.module.flowc_texts[name] = lambda: tile.tile_text(dtype, rows, vectors)
+        builder.module.flowc_texts[name] = lambda: (tile.tile_text(dtype, rows, vectors), {})
         builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [*pointers, *numbers, adds])
         return context.get_dummy_value()
 
@@ -200,4 +367,8 @@ def _tile_emitters(function: Callable[..., Any], dtype: str) -> None:
 _tile_emitters(tile.tile_f32, "f32")
 _tile_emitters(tile.tile_f64, "f64")
 _pointer_emitters()
+_local_emitters()
+_scalar_emitters()
+_library_functions()
+_c_library()
 publish()

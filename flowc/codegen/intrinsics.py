@@ -11,19 +11,20 @@ file runs as plain Python. When it is compiled, `emitters` replaces the function
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from flowc.codegen import vmath
+from flowc.codegen.philox import philox
+from flowc.codegen.scalars import (
+    absolute, add_any_order, ceil, copysign, floor, fmod, invert, isinf, isnan, local_bool, local_f32, local_f64, local_i8, local_i16, local_i32,
+    local_i64, local_u8, local_u16, local_u32, local_u64, maximum, minimum, rint, select, sqrt, trunc,
+)  # fmt: skip
 from flowc.codegen.tile import tile_f32, tile_f64
-
-# dtypes: a number of that type
-
-i8, i16, i32, i64 = np.int8, np.int16, np.int32, np.int64
-u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
-f32, f64 = np.float32, np.float64
-
+from flowc.codegen.types import f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
 
 def _pointer(dtype: str) -> Callable[[Any, int], Any]:
     def pointer(args: Any, slot: int) -> Any:
@@ -69,3 +70,46 @@ def quotient(i: int, n: int) -> int:
 def remainder(i: int, n: int) -> int:
     """`i % n` for i >= 0, n > 0."""
     return i % n
+
+
+# functions of f32 and f64 under one name: f32 through `vmath`, f64 through the C library
+
+
+def _by_dtype(name: str, narrow: Callable[..., Any] | None, wide: Callable[..., Any]) -> Callable[..., Any]:
+    def function(*args: Any) -> Any:
+        with np.errstate(all="ignore"):
+            if np.asarray(args[0]).dtype == np.float32:
+                return narrow(*args) if narrow is not None else np.float32(wide(*(np.float64(a) for a in args)))
+            return wide(*args)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{name} of f32 or f64."
+    return function
+
+
+def _sigmoid(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return select(x >= 0, 1.0, e) / (1.0 + e)
+
+
+def _erf(x: Any) -> Any:
+    return np.float64(math.erf(x))
+
+
+MATH: dict[str, Callable[..., Any]] = {
+    name: _by_dtype(name, getattr(vmath, name + "_f32", None), wide)
+    for name, wide in {
+        "exp": np.exp, "log": np.log, "expm1": np.expm1, "log1p": np.log1p, "tanh": np.tanh, "sigmoid": _sigmoid, "sin": np.sin, "cos": np.cos,
+        "tan": np.tan, "erf": _erf, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "atan2": np.arctan2,
+        "mod": vmath.mod_f64, "floordiv": vmath.floordiv_f64,
+    }.items()
+}  # fmt: skip
+exp, log, expm1, log1p, tanh, sigmoid = (MATH[n] for n in ("exp", "log", "expm1", "log1p", "tanh", "sigmoid"))
+sin, cos, tan, erf, asin, acos, atan = (MATH[n] for n in ("sin", "cos", "tan", "erf", "asin", "acos", "atan"))
+sinh, cosh, atan2, mod, floordiv = (MATH[n] for n in ("sinh", "cosh", "atan2", "mod", "floordiv"))
+
+
+def power(x: Any, y: Any) -> Any:
+    """x**y of two f32, f64 or whole numbers (y >= 0 then; modulo the dtype's range)."""
+    with np.errstate(all="ignore"):
+        return vmath.power_f32(x, y) if isinstance(x, np.float32) else x**y

@@ -229,15 +229,16 @@ class Translator:
         self.flags.no_compile = True
         self.flags.no_rewrites = True
 
-    def translate(self, function: Callable[..., Any], arguments: Sequence[str], result: str) -> ir.Function:
-        """The LLVM function for `function` with parameters and result of the named types."""
+    def translate(self, function: Callable[..., Any], arguments: Sequence[str], result: str, callable_by_later: bool = True) -> ir.Function:
+        """The LLVM function for `function` with parameters and result of the named types; functions translated later may call it."""
         argument_types = tuple(type_named(name) for name in arguments)
         result_type = type_named(result)
         descriptor = compiler.compile_extra(
             self.typing, self.target, function, argument_types, result_type, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
-        template = make_concrete_template(function.__name__, function, [signature(result_type, *argument_types)])
-        self.typing.insert_user_function(function, template)
-        self.target.insert_user_function(function, descriptor)
+        if callable_by_later:
+            template = make_concrete_template(function.__name__, function, [signature(result_type, *argument_types)])
+            self.typing.insert_user_function(function, template)
+            self.target.insert_user_function(function, descriptor)
         return self.module.globals[function.__name__]
 
     def forget(self, functions: Iterable[Callable[..., Any]]) -> None:
@@ -247,8 +248,14 @@ class Translator:
             self.target.remove_user_function(function)
 
     def texts(self) -> list[str]:
-        """LLVM texts to link."""
-        return [write() for write in self.module.flowc_texts.values()]
+        """LLVM texts to link: what the module calls, what that calls, and so on."""
+        open_names, found = dict(self.module.flowc_texts), dict[str, str]()
+        while open_names:
+            name, write = open_names.popitem()
+            if name not in found:
+                found[name], more = write()
+                open_names |= more
+        return list(found.values())
 
     @staticmethod
     def lock() -> Any:

@@ -1,0 +1,122 @@
+"""Scalar operations that are one or two instructions, as Python functions over NumPy scalars (or arrays, element by element).
+
+    select(x > f32(0.0), x, f32(0.0))     bits(f32(1.0)) == 0x3F800000
+
+`emitters` holds their LLVM code. Everything here is exact, so the compiled program and plain Python agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def select(condition: Any, yes: Any, no: Any) -> Any:
+    """`yes` where the condition holds, else `no`; both are evaluated. Never a branch in machine code, so loops around it vectorise."""
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, yes, no)
+    return yes if condition else no
+
+
+def bits(x: Any) -> Any:
+    """The i32 with the bits of an f32."""
+    return x.view(np.int32)
+
+
+def from_bits(i: Any) -> Any:
+    """The f32 with the bits of an i32."""
+    return i.view(np.float32)
+
+
+def bits_f64(x: Any) -> Any:
+    """The i64 with the bits of an f64."""
+    return x.view(np.int64)
+
+
+def from_bits_f64(i: Any) -> Any:
+    """The f64 with the bits of an i64."""
+    return i.view(np.float64)
+
+
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller; NaN where either is NaN."""
+    return select((x < y) | (x != x), x, y)
+
+
+def maximum(x: Any, y: Any) -> Any:
+    """The larger; NaN where either is NaN."""
+    return select((x > y) | (x != x), x, y)
+
+
+def absolute(x: Any) -> Any:
+    """|x|; the smallest integer stays what it is."""
+    return np.abs(x)
+
+
+def copysign(x: Any, y: Any) -> Any:
+    """|x| with the sign of y."""
+    return np.copysign(x, y)
+
+
+def sqrt(x: Any) -> Any:
+    return np.sqrt(x)
+
+
+def floor(x: Any) -> Any:
+    return np.floor(x)
+
+
+def ceil(x: Any) -> Any:
+    return np.ceil(x)
+
+
+def trunc(x: Any) -> Any:
+    return np.trunc(x)
+
+
+def rint(x: Any) -> Any:
+    """The nearest whole number; halves to even."""
+    return np.rint(x)
+
+
+def fmod(x: Any, y: Any) -> Any:
+    """The remainder of a division rounded towards zero (C's fmod)."""
+    return np.fmod(x, y)
+
+
+def isnan(x: Any) -> Any:
+    return x != x
+
+
+def isinf(x: Any) -> Any:
+    return np.isinf(x)
+
+
+def invert(x: Any) -> Any:
+    """All bits of a whole number, or a truth value, turned over."""
+    return ~x
+
+
+def add_any_order(total: Any, x: Any) -> Any:
+    """`total + x` for a running sum whose terms may be added in any order, so that a loop over it vectorises."""
+    return total + x
+
+
+def _local(dtype: type) -> Callable[[int], Any]:
+    def local(size: int) -> Any:
+        """A small array of `size` (a literal) elements that only this thread has; it holds nothing of meaning at first."""
+        return np.zeros(size, dtype)
+
+    return local
+
+
+LOCALS: dict[str, Callable[[int], Any]] = {
+    "bool": _local(np.bool_), "i8": _local(np.int8), "i16": _local(np.int16), "i32": _local(np.int32), "i64": _local(np.int64), "u8": _local(np.uint8),
+    "u16": _local(np.uint16), "u32": _local(np.uint32), "u64": _local(np.uint64), "f32": _local(np.float32), "f64": _local(np.float64),
+}  # fmt: skip
+for _name, _function in LOCALS.items():
+    _function.__name__ = _function.__qualname__ = f"local_{_name}"
+local_bool, local_i8, local_i16, local_i32, local_i64 = (LOCALS[d] for d in ("bool", "i8", "i16", "i32", "i64"))
+local_u8, local_u16, local_u32, local_u64, local_f32, local_f64 = (LOCALS[d] for d in ("u8", "u16", "u32", "u64", "f32", "f64"))
