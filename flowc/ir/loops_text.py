@@ -58,7 +58,7 @@ _OPERATORS: dict[str, ast.AST] = {
 _FUNCTION_OF = {type(operator): name for name, operator in _OPERATORS.items()}
 _AUGMENTED = {"add": "+=", "mul": "*="}
 _COMMENT = re.compile(r"^(\s*)#\s?(.*)$")
-_ROLES = {"input": "in", "out": "out", "inout": "inout"}
+_ROLES = {"input": "in", "out": "out", "inout": "inout", "workspace": "workspace"}
 _COMMENT_CALL = "__comment__"
 assert set(INFIX) <= set(_OPERATORS)
 

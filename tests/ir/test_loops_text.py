@@ -2,20 +2,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flowc.ops  # noqa: F401  (fills the table of ops)
 from flowc.errors import Location, TextError
 from flowc.ir import loops
 from flowc.ir.dims import Sym
 from flowc.ir.loops import Alloc, Apply, Buffer, Cast, Comment, Const, For, If, Kernel, Let, Load, Select, Store, Var
 from flowc.ir.loops_text import parse_kernel, parse_kernels, print_kernel, show
+from flowc.ir.text import parse_function
 from flowc.ir.types import BOOL, F32, F64, I32, I64, U32
+from flowc.lower.schedule_cpu import schedule
+from flowc.transforms.autodiff import value_and_grad
+from flowc.transforms.pipeline import optimize
 
 KERNEL = """\
-def k0(x: f32[10*b], out: f32[b], s: inout(f32[4]), spare: out(f64[2]), b: i64):
+def k0(x: f32[10*b], out: f32[b], s: inout(f32[4]), spare: out(f64[2]), part: workspace(f32[64]), b: i64):
     # model.py:41
     for i in parallel(b):
         acc: f32 = -inf
         tmp: f32[64]
-        part: shared(f32[32])
+        common: shared(f32[32])
         for j in vector(2, 10):
             v = x[10 * i + j] if j < 5 and i > 2 else 0.0
             tmp[j] = v * 2.0
@@ -41,7 +46,7 @@ def test_a_kernel_prints_as_it_was_written():
 
 def test_roles_follow_from_the_stores_unless_stated():
     k = parse_kernel(KERNEL)
-    assert [(b.name, b.role) for b in k.buffers] == [("x", "in"), ("out", "out"), ("s", "inout"), ("spare", "out")]
+    assert [(b.name, b.role) for b in k.buffers] == [("x", "in"), ("out", "out"), ("s", "inout"), ("spare", "out"), ("part", "workspace")]
     assert k.extents == ("b",) and k.buffers[0].size == Sym.named("b") * 10
 
 
@@ -111,6 +116,18 @@ def test_text_that_does_not_parse_names_the_line(text, message):
     with pytest.raises(TextError) as caught:
         parse_kernel(text)
     assert message in str(caught.value)
+
+
+def test_the_kernels_of_a_training_step_print_and_parse_back():
+    loss = parse_function(
+        "def loss(x: f32[b, 4], w: f32[4], y: f32[b, 4]):\n"
+        "    z: f32[b, 4] = mul(x, w)\n    p: f32[b, 4] = softmax(z)\n    l: f32[b, 4] = log(p)\n    m: f32[b, 4] = mul(y, l)\n"
+        "    r: f32 = reduce_mean(m)\n    return r"
+    )
+    kernels = [schedule(f) for f in optimize(value_and_grad(loss, (1,))).callees()]
+    assert kernels
+    for kernel in kernels:
+        assert print_kernel(parse_kernel(print_kernel(kernel))) == print_kernel(kernel)
 
 
 # random kernels
