@@ -26,7 +26,7 @@ from flowc.ir.interpret import bind_extents, interpret
 from flowc.ir.loops import Kernel
 from flowc.lower.program import Program, plan
 from flowc.transforms.pipeline import optimize
-from flowc.transforms.records import Records
+from flowc.transforms.records import Records, expect_fused
 
 if TYPE_CHECKING:
     from flowc.runtime.prepared import Prepared
@@ -132,6 +132,10 @@ class Executable:
     def table_size(self) -> int:
         """The slots of the table: the control block's, the places', the extents'."""
         return self.first_extent + len(self.program.extents)
+
+    def expect_fused(self, scope: str) -> str:
+        """The one kernel that computes everything in a scope; AssertionError with the reasons where there are several."""
+        return expect_fused(self.module, self.records, scope)
 
     def njit(self) -> Any:
         """The program as a Numba function (see `flowc.runtime.njit`), made once."""

@@ -187,7 +187,9 @@ class Fuser:
                 self.group_of[member] = group
             group.members = sorted((*group.members, *other.members), key=lambda n: self.position[n])
             self.groups.remove(other)
-            self.records.add(Decision("fused", "fuse", (operand.name, node.name), "computed in the same sweep", 0 if operand in self.escaping else _bytes(operand)))
+            self.records.add(
+                Decision("fused", "fuse", (operand.name, node.name), "computed in the same sweep", 0 if operand in self.escaping else _bytes(operand))
+            )
 
     # what may join what
 

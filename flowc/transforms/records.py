@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flowc.ir.function import Function
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -35,3 +37,27 @@ class Records:
 
     def of(self, kind: str) -> list[Decision]:
         return [d for d in self.decisions if d.kind == kind]
+
+
+def kernels_of(module: Function, scope: str) -> dict[str, list[str]]:
+    """The kernels that compute nodes of a scope (or a node of that very name), each with the nodes' names."""
+    dotted = scope.replace("/", ".")
+    found: dict[str, list[str]] = {}
+    for kernel in module.callees():
+        names = [n.name for n in kernel.nodes if n.name == dotted or n.name.startswith(f"{dotted}.")]
+        if names:
+            found[kernel.name] = names
+    return found
+
+
+def expect_fused(module: Function, records: Records, scope: str) -> str:
+    """The name of the one kernel that computes everything in a scope; AssertionError with the reasons where there are several, or none."""
+    kernels = kernels_of(module, scope)
+    if len(kernels) == 1:
+        return next(iter(kernels))
+    if not kernels:
+        raise AssertionError(f"no kernel computes anything in {scope}; kernels: {', '.join(k.name for k in module.callees())}")
+    names = {n for nodes in kernels.values() for n in nodes}
+    reasons = [f"  {d}" for d in records.of("kept") if names & set(d.nodes)]
+    parts = [f"  {kernel}: {', '.join(nodes)}" for kernel, nodes in kernels.items()]
+    raise AssertionError("\n".join([f"{scope} is computed by {len(kernels)} kernels:", *parts, "because:", *reasons]))
