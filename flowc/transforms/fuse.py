@@ -181,6 +181,8 @@ class Fuser:
                 continue
             if group.form is Form.MAP and any(squeezed(m.tensor.dims) != squeezed(group.domain) for m in (*other.members, *group.members)):
                 continue
+            if group.root is not None and any(self.group_of.get(n) is other for n in group.root.inputs):
+                continue  # the nest reads it from memory
             if self.merge_would_cycle(group, other):
                 continue
             for member in other.members:
