@@ -56,7 +56,7 @@ def check_python(version=sys.version_info, platform=os.name):  # type: (tuple, s
     if tuple(version[:2]) < NEEDED:
         raise Missing(
             "Python %d.%d or later is needed; this is %d.%d (%s)\n"
-            "start it with a newer one, for example: python3.11 tools/bootstrap.py test" % (NEEDED + tuple(version[:2]) + (sys.executable,))
+            "start it with a newer one, for example: python3.11 tools/bootstrap.py test" % (NEEDED[0], NEEDED[1], version[0], version[1], sys.executable)
         )
     if platform != "posix":
         raise Missing("Linux or macOS is needed (on Windows: inside WSL)")
@@ -66,14 +66,23 @@ def python_of(environment):  # type: (str) -> str
     return os.path.join(environment, "bin", "python")
 
 
-def stamp_text(root):  # type: (str) -> str
-    """What an environment depends on: the packages that are asked for, the Python it was made from, and where the clone lies."""
+def asked(root):  # type: (str) -> str
+    """A digest of what the clone asks for."""
     try:
         with open(os.path.join(root, "pyproject.toml"), "rb") as file:
-            asked = hashlib.sha256(file.read()).hexdigest()
+            return hashlib.sha256(file.read()).hexdigest()
     except OSError as error:
         raise Missing("%s cannot be read (%s): is this a whole clone?" % (error.filename, error.strerror)) from None
-    return "\n".join(["1", asked, "%d.%d" % sys.version_info[:2], sys.base_prefix, root, ""])
+
+
+def place_of(environment):  # type: (str) -> list
+    """What an environment's scripts and packages rest on: where it lies, and the very Python behind its own."""
+    return [os.path.abspath(environment), os.path.realpath(python_of(environment))]
+
+
+def stamp_text(root):  # type: (str) -> str
+    """What a whole environment carries: what it was made from and where. Which Python asks does not matter, if it is new enough."""
+    return "\n".join([asked(root), *place_of(os.path.join(root, ENVIRONMENT)), ""])
 
 
 def read_text(path):  # type: (str) -> str
@@ -88,8 +97,9 @@ def read_text(path):  # type: (str) -> str
 def is_ready(root):  # type: (str) -> bool
     """Whether the environment is whole and made from what the clone asks for now."""
     environment = os.path.join(root, ENVIRONMENT)
+    wanted = stamp_text(root)
     whole = os.access(python_of(environment), os.X_OK) and not os.path.exists(os.path.join(environment, UNFINISHED))
-    return whole and read_text(os.path.join(environment, STAMP)) == stamp_text(root)
+    return whole and read_text(os.path.join(environment, STAMP)) == wanted
 
 
 @contextlib.contextmanager
@@ -156,7 +166,7 @@ def make_environment(root, lock):  # type: (str, int) -> None
         if own_pip_version() < PIP_WITH_PYTHON_OPTION:
             raise Missing(
                 "this Python (%s) can make no environment: it has neither the `ensurepip` module nor a pip of %d.%d or later\n%s"
-                % ((sys.executable,) + PIP_WITH_PYTHON_OPTION + (advice,))
+                % (sys.executable, PIP_WITH_PYTHON_OPTION[0], PIP_WITH_PYTHON_OPTION[1], advice)
             )
         command.insert(3, "--without-pip")
     os.mkdir(environment)
@@ -169,8 +179,9 @@ def make_environment(root, lock):  # type: (str, int) -> None
 
 def pip_command(environment):  # type: (str) -> list
     """The start of a pip command line that installs into the environment: with its own pip, or from outside."""
-    library = os.path.join(environment, "lib", "python%d.%d" % sys.version_info[:2], "site-packages", "pip")
-    if os.path.isdir(library):
+    import glob
+
+    if glob.glob(os.path.join(environment, "lib", "python*", "site-packages", "pip")):
         return [python_of(environment), "-m", "pip"]
     return [sys.executable, "-m", "pip", "--python", python_of(environment)]
 
@@ -189,30 +200,31 @@ def install(root, lock):  # type: (str, int) -> None
     options = ["install", "--disable-pip-version-check", "--no-input", "--retries", "2"]
     status, output = run_quietly(pip + options + ["-e", ".[test]"], root, lock)
     if status != 0:
-        reason = "no package index was reached (is there a network?)" if any(sign in output for sign in OFFLINE) else "pip could not install the packages"
-        raise Missing("%s; the end of its output:\n%s\nthe same command tries again" % (reason, last_lines(output)))
+        offline = [line for line in output.splitlines() if any(sign in line for sign in OFFLINE)]
+        reason = "no package index was reached (is there a network?); pip says:" if offline else "pip could not install the packages; it says at its end:"
+        raise Missing("%s\n%s\nafter that, start the same command again" % (reason, last_lines("\n".join(offline[-3:]) if offline else output)))
     drawing = optional_requirements(root)
     if drawing and run_quietly(pip + options + ["--only-binary", ":all:"] + drawing, root, lock)[0] != 0:
         say("going on without %s: pictures then need a `dot` program (Graphviz)" % ", ".join(drawing))
 
 
 def runs(environment):  # type: (str) -> bool
-    """Whether the environment's Python starts and is of the version of this one."""
+    """Whether the environment's Python starts and is new enough."""
+    question = "import sys; sys.exit(sys.version_info[:2] < %r)" % (NEEDED,)
     try:
-        found = subprocess.run([python_of(environment), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], stdout=subprocess.PIPE, check=False)
+        return subprocess.run([python_of(environment), "-c", question], stderr=subprocess.DEVNULL, check=False).returncode == 0
     except OSError:
         return False
-    return found.returncode == 0 and found.stdout.decode().strip() == "%d.%d" % sys.version_info[:2]
 
 
 def is_usable(root):  # type: (str) -> bool
-    """Whether pip may complete the environment that is there: it was finished once, or is the user's own, and its Python runs."""
+    """Whether pip may complete the environment that is there: it was whole once, or is the user's own, and its Python runs."""
     environment = os.path.join(root, ENVIRONMENT)
     if os.path.exists(os.path.join(environment, UNFINISHED)) or not runs(environment):
         return False
     stamp = read_text(os.path.join(environment, STAMP)).splitlines()
-    # One that was made for another place or Python keeps paths to there in its scripts.
-    return not stamp or stamp[2:] == stamp_text(root).splitlines()[2:]
+    # One that was made elsewhere or for another Python keeps paths to there in its scripts.
+    return not stamp or stamp[1:] == place_of(environment)
 
 
 def remove(path):  # type: (str) -> None
@@ -236,7 +248,7 @@ def prepare(root, make=make_environment, fill=install):
                 say("pyproject.toml has changed or %s is new here: installing into it ..." % ENVIRONMENT)
             else:
                 if os.path.lexists(environment):
-                    say("%s is unfinished, moved or made by another Python: making it anew" % ENVIRONMENT)
+                    say("%s is unfinished, moved, or its Python is gone: making it anew" % ENVIRONMENT)
                     remove(environment)
                 say("making the environment in %s (half a minute or so, 600 MB) ..." % environment)
                 make(root, lock)
@@ -257,7 +269,7 @@ def command_line(root, arguments):  # type: (str, list) -> list
     script = os.path.join(root, start[0])
     if start[0].endswith(".py") and not os.path.isfile(script):
         raise Missing("%s is not there: is this a whole clone?" % script)
-    return [python_of(os.path.join(root, ENVIRONMENT))] + start + list(arguments[1:])
+    return [python_of(os.path.join(root, ENVIRONMENT)), *start, *arguments[1:]]
 
 
 def main(arguments, root=ROOT):

@@ -140,13 +140,14 @@ class Datasets(NamedTuple):
 
 def numpy_dtype(dtype: Any) -> np.dtype[Any]:
     """float32 or uint8 as a NumPy dtype, from NumPy's or the graph's own dtype (`tf.float32`); DTypeError for any other."""
-    try:
-        found = np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
-    except TypeError:
-        found = None
-    if found not in (np.dtype(np.float32), np.dtype(np.uint8)):
-        raise DTypeError(f"DataSet: images can be float32 or uint8, not {dtype!r}", location=user_location())
-    return found
+    asked = getattr(dtype, "as_numpy_dtype", dtype)
+    for allowed in (np.dtype(np.float32), np.dtype(np.uint8)):
+        try:
+            if allowed == np.dtype(asked):
+                return allowed
+        except TypeError:
+            break
+    raise DTypeError(f"DataSet: images can be float32 or uint8, not {dtype}", location=user_location())
 
 
 def one_hot_rows(labels: Array, classes: int = CLASSES) -> npt.NDArray[np.float64]:
