@@ -223,3 +223,49 @@ def accumulate(node: Node, registers: list[str], x: Expr, index: Index, domain: 
     better = loops.scalar(lowering.better, {"x": x, "best": best})
     condition = where.eq(Const(-1, I64)) | better
     body.append(If(condition, (Store(registers[0], None, x), Store(registers[1], None, position))))
+
+
+Registers = dict[Node, list[str]]
+
+
+def fold_element(k: KernelBuilder, registers: Registers, stores: list[Node], full: Index, place: Index, domain: Shape, axes: tuple[int, ...]) -> None:
+    """At one index `full` of the swept domain: its element joins each reduction, and results of the domain's shape are stored.
+
+    `place` is the index along the reduced axes alone.
+    """
+    elements = k.elements
+    for node, names in registers.items():
+        x = elements.value(node.inputs[0], full)
+        accumulate(node, names, x, place, domain, axes, elements.scopes[-1].statements)
+    for result in stores:
+        at = full if isinstance(full, Flat) else tuple(i for i, d in zip(full, domain, strict=True) if d != 1)
+        elements.store(k.result_names[result], result, spread(at, result.tensor.dims))
+
+
+def row_levels(k: KernelBuilder, folds: list[Node], domain: Shape, kept: list[int], sweep: Callable[[list[Node], list[Node]], None]) -> list[Node]:
+    """`sweep(folds, stores)` for each level of reductions of one row; the results that have the rows' shape, still to be stored."""
+    level = levels(k.f)
+    reduced = squeezed(tuple(domain[i] for i in kept))
+    full_results = [r for r in k.f.results if is_full(r, domain, reduced)]
+    last = max([level[n] for n in folds] + [level[r] for r in full_results])
+    for depth in range(last + 1):
+        here = [n for n in folds if level[n] == depth + 1]
+        stores = [r for r in full_results if level[r] == depth]
+        if here or stores:
+            sweep(here, stores)
+    return [r for r in k.f.results if not is_full(r, domain, reduced)]
+
+
+def row_sweep(k: KernelBuilder, folds: list[Node], stores: list[Node], domain: Shape, axes: tuple[int, ...], place: dict[int, Expr], row: Index) -> None:
+    """One serial pass over a row: reductions of one level, and results that have the row's full shape."""
+    elements = k.elements
+    statements = elements.scopes[-1].statements
+    registers = {n: registers_of(k, n, statements) for n in folds}
+
+    def at(index: Index) -> None:
+        inner = dict(zip(axes, index, strict=True))
+        fold_element(k, registers, stores, tuple(place.get(d, inner.get(d, ZERO)) for d in range(len(domain))), index, domain, axes)
+
+    statements.extend(loop_nest(k, tuple(domain[a] for a in axes), at, "serial" if folds else "vector"))
+    for node in folds:
+        elements.give(node, spread(row, node.tensor.dims), result_value(node, registers[node]))

@@ -25,16 +25,17 @@ from flowc.lower.element import ZERO, Flat, Index, hint, ravel, unravel
 from flowc.lower.epilogue import attach
 from flowc.lower.kernel import (
     KernelBuilder,
-    accumulate,
     begin,
     combine,
     finish,
     flat_possible,
+    fold_element,
     is_full,
     levels,
     loop_nest,
     registers_of,
-    result_value,
+    row_levels,
+    row_sweep,
     spread,
     start_value,
 )  # fmt: skip
@@ -142,25 +143,14 @@ def _needs_second_sweep(k: KernelBuilder, folds: list[Node], domain: Shape) -> b
 
 def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], kept: list[int]) -> None:
     """One parallel loop over rows; inside, one sweep per level of reductions."""
-    elements = k.elements
-    level = levels(k.f)
     row_shape = tuple(domain[i] for i in kept)
-    reduced = squeezed(row_shape)
 
     def row(index: Index) -> None:
         place: dict[int, Expr] = dict(zip(kept, index, strict=True))
-        row_results = [r for r in k.f.results if not is_full(r, domain, reduced)]
-        full_results = [r for r in k.f.results if is_full(r, domain, reduced)]
-        last = max([level[n] for n in folds] + [level[r] for r in full_results])
-        for depth in range(last + 1):
-            here = [n for n in folds if level[n] == depth + 1]
-            stores = [r for r in full_results if level[r] == depth]
-            if here or stores:
-                _row_sweep(k, here, stores, domain, axes, place, index)
-        for result in row_results:
-            elements.store(k.result_names[result], result, spread(index, result.tensor.dims))
+        for result in row_levels(k, folds, domain, kept, lambda here, stores: row_sweep(k, here, stores, domain, axes, place, index)):
+            k.elements.store(k.result_names[result], result, spread(index, result.tensor.dims))
 
-    elements.scopes[-1].statements.extend(_parallel_nest_rows(k, row_shape, row))
+    k.elements.scopes[-1].statements.extend(_parallel_nest_rows(k, row_shape, row))
 
 
 def _parallel_nest_rows(k: KernelBuilder, row_shape: Shape, row: Callable[[Index], None]) -> list[Statement]:
@@ -173,29 +163,6 @@ def _parallel_nest_rows(k: KernelBuilder, row_shape: Shape, row: Callable[[Index
     index: Index = (p,) if len(row_shape) == 1 else tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(p, row_shape))
     row(index)
     return [For(p.name, ZERO, extent(product(row_shape)), "parallel", elements.close())]
-
-
-def _row_sweep(k: KernelBuilder, folds: list[Node], stores: list[Node], domain: Shape, axes: tuple[int, ...], place: dict[int, Expr], row_index: Index) -> None:
-    """One pass over a row: reductions of one level, and results that have the row's full shape."""
-    elements = k.elements
-    statements = elements.scopes[-1].statements
-    registers: dict[Node, list[str]] = {}
-    for node in folds:
-        registers[node] = registers_of(k, node, statements)
-
-    def at(index: Index) -> None:
-        inner = dict(zip(axes, index, strict=True))
-        full = tuple(place.get(d, inner.get(d, ZERO)) for d in range(len(domain)))
-        body = elements.scopes[-1].statements
-        for node in folds:
-            x = elements.value(node.inputs[0], full)
-            accumulate(node, registers[node], x, index, domain, axes, body)
-        for result in stores:
-            elements.store(k.result_names[result], result, spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
-
-    statements.extend(loop_nest(k, tuple(domain[a] for a in axes), at, "serial" if folds else "vector"))
-    for node in folds:
-        elements.give(node, spread(row_index, node.tensor.dims), result_value(node, registers[node]))
 
 
 def planes(k: KernelBuilder, folds: list[Node], domain: Shape, before: list[int], axes: tuple[int, ...], after: list[int]) -> None:
@@ -227,7 +194,7 @@ def columns(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int,
             _column_sweep(k, folds, parts, ZERO, domain, axes, after, {}, None)
             _column_results(k, folds, parts, ZERO, domain, after, ())
         else:
-            _row_sweep(k, folds, [r for r in k.f.results if is_full(r, domain, ())], domain, axes, {}, ())
+            row_sweep(k, folds, [r for r in k.f.results if is_full(r, domain, ())], domain, axes, {}, ())
             for result in k.f.results:
                 if not is_full(result, domain, ()):
                     elements.store(k.result_names[result], result, spread((), result.tensor.dims))
@@ -266,11 +233,7 @@ def _full_sweep(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], c: 
 
     def at(index: Index) -> None:
         inner = dict(zip(axes, index, strict=True))
-        full = tuple(inner.get(d, ZERO) for d in range(len(domain)))
-        for node in folds:
-            accumulate(node, registers[node], elements.value(node.inputs[0], full), index, domain, axes, elements.scopes[-1].statements)
-        for result in stores:
-            elements.store(k.result_names[result], result, spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+        fold_element(k, registers, stores, tuple(inner.get(d, ZERO) for d in range(len(domain))), index, domain, axes)
 
     _bounded(k, tuple(domain[a] for a in axes), bounds, at, statements)
     for node in folds:
