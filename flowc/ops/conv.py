@@ -1,0 +1,284 @@
+"""Convolution of images [batch, height, width, channels] with filters [height, width, in, out], and its two gradients.
+
+    v0: f32[b, 14, 14, 64] = conv2d(x, filter, padding="SAME")     # x: f32[b, 14, 14, 32], filter: f32[5, 5, 32, 64]
+
+Each of the three is linear in two operands, and the gradients of any one are the other two. The loops are register tiles over the
+padded image itself: no matrix of windows is ever built. Consecutive pixels of a row are rows of a tile, the channels out its columns, and the
+sum runs over the window's rows (outer) and over the pixels and channels of a window's row, which lie side by side (inner).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flowc.errors import ShapeError
+from flowc.ir import dims
+from flowc.ir.dims import Dim, Shape, product
+from flowc.ir.loops import Alloc, Barrier, Expr, For, If, Let, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift, select
+from flowc.ir.op import Nest
+from flowc.ir.types import F16, F32, DType, TensorType
+from flowc.ops.constructors import contraction
+from flowc.ops.inference import same_shapes
+from flowc.ops.tiles import TILED, ZERO, blocks, lanes, over, serial, smaller, tile_shape, var, vector
+from flowc.ops.windows import WindowAxis, image_dims, image_place, padded_copy, scatter_windows, window_axes, windows_of, within
+
+ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
+MOST_CHUNKS = 16  # parts of a batch whose filter gradients are summed apart, whatever the number of threads: results never depend on it
+Plan = tuple[list[Statement], list[tuple[str, DType, Dim]]]
+
+
+def _axes(name: str, x: Shape, filter: Shape, strides: Any, padding: str, dilations: Any) -> tuple[WindowAxis, WindowAxis]:
+    return window_axes(name, x[1:3], filter[:2], strides, padding, dilations)
+
+
+def _result_dims(name: str, x: TensorType, filter: TensorType, **attrs: Any) -> Shape:
+    image = image_dims(name, "the input", x)
+    if filter.rank != 4:
+        raise ShapeError(f"{name}: the filter is {filter}, [height, width, channels in, channels out] is expected")
+    if dims.unify(image[3], filter.dims[2]) is None:
+        raise ShapeError(f"{name}: input has {image[3]} channels, filter wants {filter.dims[2]}")
+    rows, columns = _axes(name, image, filter.dims, **attrs)
+    return (image[0], rows.places, columns.places, filter.dims[3])
+
+
+def _input_grad_shape(filter: TensorType, ct: TensorType, like: TensorType, **attrs: Any) -> Shape | None:
+    if filter.shape is not None and ct.shape is not None and like.shape is not None:
+        same_shapes("conv2d_input_grad", "the cotangent and the convolution", ct.shape, _result_dims("conv2d_input_grad", like, filter, **attrs))
+    return like.shape
+
+
+def _filter_grad_shape(x: TensorType, ct: TensorType, like: TensorType, **attrs: Any) -> Shape | None:
+    if x.shape is not None and ct.shape is not None and like.shape is not None:
+        same_shapes("conv2d_filter_grad", "the cotangent and the convolution", ct.shape, _result_dims("conv2d_filter_grad", x, like, **attrs))
+    return like.shape
+
+
+# NumPy
+
+
+def _conv2d(x: Any, filter: Any, **attrs: Any) -> Any:
+    windows = windows_of(x, *_axes("conv2d", x.shape, filter.shape, **attrs))
+    return np.ascontiguousarray(np.tensordot(windows, filter, axes=([4, 5, 3], [0, 1, 2])))
+
+
+def _input_grad(filter: Any, ct: Any, like: Any, **attrs: Any) -> Any:
+    return scatter_windows(np.tensordot(ct, filter, axes=([3], [3])), *_axes("conv2d_input_grad", like.shape, filter.shape, **attrs))
+
+
+def _filter_grad(x: Any, ct: Any, like: Any, **attrs: Any) -> Any:
+    windows = windows_of(x, *_axes("conv2d_filter_grad", x.shape, like.shape, **attrs))
+    return np.ascontiguousarray(np.tensordot(windows, ct, axes=([0, 1, 2], [0, 1, 2])).transpose(1, 2, 0, 3))
+
+
+# loops
+
+
+def _padded(plan: Plan, source: str, dtype: DType, shape: Shape, before: tuple[Dim, Dim], padded: tuple[Dim, Dim], target: str) -> str:
+    """The buffer that holds the images with zeros around them: a workspace, or the images' own where no zeros are needed."""
+    batch, height, width, channels = shape
+    if padded == (height, width):
+        return source
+    plan[0].extend((padded_copy(target, source, dtype, batch, height, width, channels, before, padded), Barrier()))
+    plan[1].append((target, dtype, product((batch, *padded, channels))))
+    return target
+
+
+def _slide(
+    out: str, image: str, filter: str, dtype: DType, batch: Dim, padded: tuple[Dim, Dim], places: tuple[Dim, Dim],
+    window: tuple[Dim, Dim], channels: tuple[Dim, Dim], strides: tuple[int, int],
+) -> Statement:  # fmt: skip
+    """The tiles of a convolution without padding: each holds consecutive places of a row, and a block of the channels out.
+
+    All places of an image share a panel of the filter, which stays in the cache meanwhile.
+    """
+    (height, width), (ci, co) = places, channels
+    if window == (1, 1) and strides == (1, 1) and places == padded:
+        height, width, padded = 1, height * width, (1, height * width)  # one long row: no tile is cut short at a row's end
+    rows, vectors = shape = tile_shape(width, co, dtype)
+    columns = vectors * lanes(dtype)
+    column, channel = var("column_block") * rows, var("channel_block") * columns
+    window_line, n, wide = extent(window[1]) * extent(ci), extent(co), extent(ci)
+    tile = Tile(
+        out=out, a=image, b=filter, out_at=image_place(var("image"), var("row"), column, height, width, co) + channel,
+        a_at=image_place(var("image"), var("row") * strides[0], column * strides[1], padded[0], padded[1], ci), b_at=channel,
+        rows=smaller(extent(width) - column, rows), columns=smaller(n - channel, columns), outer=extent(window[0]), inner=window_line,
+        out_row=n, a_row=index(strides[1]) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=window_line * n, b_inner=n,
+        accumulate=ZERO, dtype=dtype, shape=shape,
+    )  # fmt: skip
+    places_of = (("row", extent(height)), ("column_block", blocks(width, rows)))
+    return over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (tile,))
+
+
+def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+    x, filter = (t.dims for t in types)
+    rows, columns = _axes("conv2d", x, filter, **attrs)
+    if result.dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
+        return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),))
+    plan: Plan = ([], [])
+    padded = (rows.padded, columns.padded)
+    image = _padded(plan, inputs[0], result.dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
+    places, window = (rows.places, columns.places), (filter[0], filter[1])
+    plan[0].append(_slide(out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), (rows.stride, columns.stride)))
+    return NestPlan(tuple(plan[0]), tuple(plan[1]))
+
+
+def _plain(inputs: list[str], out: str, result: TensorType, x: Shape, filter: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:
+    """One sum per element: for windows with gaps and for dtypes without tiles."""
+    co, wide = extent(filter[3]), _wide(result.dtype)
+    y, z = _source(var("row"), var("i"), rows), _source(var("column"), var("j"), columns)
+    pixel = Load(inputs[0], image_place(var("image"), var("y"), var("z"), *x[1:]) + var("c"), result.dtype)
+    weight = Load(inputs[1], _filter_place(filter, var("i"), var("j")) + var("c") * co + var("k"), result.dtype)
+    inner = serial("c", extent(x[3]), Store("total", None, cast(pixel, wide) * cast(weight, wide), "add"))
+    over_columns = serial("j", extent(filter[1]), Let("z", z), If(within(var("z"), extent(x[2])), (inner,)))
+    over_rows = serial("i", extent(filter[0]), Let("y", y), If(within(var("y"), extent(x[1])), (over_columns,)))
+    done = Store(out, image_place(var("image"), var("row"), var("column"), *result.dims[1:]) + var("k"), cast(Var("total", wide), result.dtype))
+    body = serial("column", extent(columns.places), serial("k", co, Alloc("total", wide, lift(0, wide)), over_rows, done))
+    return over((("image", extent(x[0])), ("row", extent(rows.places))), (body,))
+
+
+def _wide(dtype: DType) -> DType:
+    return F32 if dtype is F16 else dtype
+
+
+def _source(place: Expr, offset: Expr, axis: WindowAxis) -> Expr:
+    """Where the window at `place` reads its element `offset`."""
+    return place * axis.stride + offset * axis.dilation - extent(axis.before)
+
+
+def _filter_place(filter: Shape, i: Expr, j: Expr) -> Expr:
+    return (i * extent(filter[1]) + j) * (extent(filter[2]) * extent(filter[3]))
+
+
+def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+    """With strides of 1: the convolution of the padded cotangent with the filter turned around, its channels swapped."""
+    filter, ct, x = (t.dims for t in types)
+    rows, columns = _axes("conv2d_input_grad", x, filter, **attrs)
+    if result.dtype not in TILED or {rows.stride, columns.stride, rows.dilation, columns.dilation} != {1}:
+        return NestPlan((_plain_input_grad(inputs, out, result, ct, filter, rows, columns),))
+    plan: Plan = ([], [])
+    turned = inputs[0]
+    if filter[:2] != (1, 1) or 1 not in filter[2:]:
+        turned = f"{out}_turned"
+        plan[0].extend((_turned(turned, inputs[0], result.dtype, filter), Barrier()))
+        plan[1].append((turned, result.dtype, product(filter)))
+    padded = (x[1] + filter[0] - 1, x[2] + filter[1] - 1)
+    before = (filter[0] - 1 - rows.before, filter[1] - 1 - columns.before)
+    image = _padded(plan, inputs[1], result.dtype, ct, before, padded, f"{out}_padded")
+    if image != inputs[1] and len(plan[0]) == 4:
+        del plan[0][1]  # the two preparations do not wait for each other
+    plan[0].append(_slide(out, image, turned, result.dtype, x[0], padded, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]), (1, 1)))
+    return NestPlan(tuple(plan[0]), tuple(plan[1]))
+
+
+def _turned(target: str, source: str, dtype: DType, filter: Shape) -> Statement:
+    """`target[i, j, k, c] = source[height - 1 - i, width - 1 - j, c, k]`."""
+    ci, co = extent(filter[2]), extent(filter[3])
+    place = var("i") * extent(filter[1]) + var("j")
+    mirror = extent(filter[0]) * extent(filter[1]) - 1 - place
+    copy = Store(target, (place * co + var("k")) * ci + var("c"), Load(source, (mirror * ci + var("c")) * co + var("k"), dtype))
+    return over((("i", extent(filter[0])), ("j", extent(filter[1])), ("k", co)), (vector("c", ci, copy),))
+
+
+def _plain_input_grad(inputs: list[str], out: str, result: TensorType, ct: Shape, filter: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:
+    """Each input element gathers from the windows that hold it, so nothing is added to from two sides."""
+    wide, co = _wide(result.dtype), extent(filter[3])
+    weight = Load(inputs[0], _filter_place(filter, var("i"), var("j")) + var("c") * co + var("k"), result.dtype)
+    change = Load(inputs[1], image_place(var("image"), var("y"), var("z"), *ct[1:]) + var("k"), result.dtype)
+    inner = serial("k", co, Store("total", None, cast(weight, wide) * cast(change, wide), "add"))
+    over_columns = _windows_holding("z", var("column"), "j", columns, inner)
+    body = _windows_holding("y", var("row"), "i", rows, over_columns)
+    done = Store(out, image_place(var("image"), var("row"), var("column"), *result.dims[1:]) + var("c"), cast(Var("total", wide), result.dtype))
+    channels = serial("c", extent(filter[2]), Alloc("total", wide, lift(0, wide)), body, done)
+    return over((("image", extent(ct[0])), ("row", extent(rows.size))), (serial("column", extent(columns.size), channels),))
+
+
+def _windows_holding(name: str, place: Expr, offset: str, axis: WindowAxis, body: Statement) -> For:
+    """For every offset at which a window holds the element `place`: `body` with `name` the window."""
+    ahead = Var(f"{name}_ahead", place.dtype)
+    there = (ahead >= 0) & (ahead % axis.stride).eq(0) & (ahead < extent(axis.places) * axis.stride)
+    inside = If(there, (Let(name, ahead // axis.stride), body))
+    return serial(offset, extent(axis.window), Let(ahead.name, place + extent(axis.before) - var(offset) * axis.dilation), inside)
+
+
+def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+    """Chunks of the batch in parallel, each into a filter of its own, which are then added up.
+
+    A tile's rows are the pixels and channels of one row of the window, which lie side by side in the image (so one-channel images make
+    tiles too); its sum runs over the places of the result. One image at a time, so that it and its cotangent stay in the cache while all
+    tiles of the filter pass over them.
+    """
+    x, ct, filter = (t.dims for t in types)
+    rows, columns = _axes("conv2d_filter_grad", x, filter, **attrs)
+    dtype = result.dtype
+    if dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
+        return NestPlan((_plain_filter_grad(inputs, out, result, x, ct, rows, columns),))
+    plan: Plan = ([], [])
+    padded = (rows.padded, columns.padded)
+    image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
+    parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
+    plan[1].append((parts, dtype, chunks * product(filter)))
+    fused, co = filter[1] * filter[2], filter[3]
+    many, vectors = shape = tile_shape(fused, co, dtype)
+    width = vectors * lanes(dtype)
+    line, column = var("line_block") * many, var("channel_block") * width
+    wide, n, ct_line = extent(filter[2]), extent(co), extent(ct[2]) * extent(co)
+    size, image_line = extent(product(filter)), extent(padded[1]) * extent(filter[2])
+    tile = Tile(
+        out=parts, a=image, b=inputs[1], out_at=var("chunk") * size + (var("i") * extent(fused) + line) * n + column,
+        a_at=image_place(var("image"), var("i"), ZERO, padded[0], padded[1], filter[2]) + line,
+        b_at=image_place(var("image"), ZERO, ZERO, *ct[1:]) + column,
+        rows=smaller(extent(fused) - line, many), columns=smaller(n - column, width), outer=extent(ct[1]), inner=extent(ct[2]),
+        out_row=n, a_row=index(1), a_outer=image_line * rows.stride, a_inner=wide * columns.stride, b_outer=ct_line, b_inner=n,
+        accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=dtype, shape=shape,
+    )  # fmt: skip
+    tiles = serial("i", extent(filter[0]), serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile)))
+    first, last = (var("chunk") + i for i in (0, 1))
+    images = For("image", var("first"), last * batch // extent(chunks), "serial", (tiles,))
+    plan[0].extend((over((("chunk", extent(chunks)),), (Let("first", first * batch // extent(chunks)), images)), Barrier()))
+    add = serial("chunk", extent(chunks), Store("total", None, Load(parts, var("chunk") * size + var("weight"), dtype), "add"))
+    done = Store(out, var("weight"), Var("total", dtype))
+    plan[0].append(over((("weight", size),), (Alloc("total", dtype, lift(0, dtype)), add, done)))
+    return NestPlan(tuple(plan[0]), tuple(plan[1]))
+
+
+def _plain_filter_grad(inputs: list[str], out: str, result: TensorType, x: Shape, ct: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:
+    filter, wide, co = result.dims, _wide(result.dtype), extent(result.dims[3])
+    y, z = _source(var("row"), var("i"), rows), _source(var("column"), var("j"), columns)
+    pixel = Load(inputs[0], image_place(var("image"), var("y"), var("z"), *x[1:]) + var("c"), result.dtype)
+    change = Load(inputs[1], image_place(var("image"), var("row"), var("column"), *ct[1:]) + var("k"), result.dtype)
+    add = Store("total", None, cast(pixel, wide) * cast(change, wide), "add")
+    over_columns = serial("column", extent(columns.places), Let("z", z), If(within(var("z"), extent(x[2])), (add,)))
+    over_rows = serial("row", extent(rows.places), Let("y", y), If(within(var("y"), extent(x[1])), (over_columns,)))
+    done = Store(out, _filter_place(filter, var("i"), var("j")) + var("c") * co + var("k"), cast(Var("total", wide), result.dtype))
+    body = serial("k", co, Alloc("total", wide, lift(0, wide)), serial("image", extent(x[0]), over_rows), done)
+    return over((("i", extent(filter[0])), ("j", extent(filter[1])), ("c", extent(filter[2]))), (body,))
+
+
+conv2d = contraction(
+    "conv2d", title="Conv2D", operands=("x", "filter"), attrs=ATTRS,
+    shape=lambda x, filter, **attrs: _result_dims("conv2d", x, filter, **attrs),
+    eval=_conv2d,
+    vjp=lambda e, x, filter, y, ct, **attrs: (e.conv2d_input_grad(filter, ct, x, **attrs), e.conv2d_filter_grad(x, ct, filter, **attrs)),
+    lowering=Nest(_conv2d_nest),
+    doc="Convolution (correlation, as in TensorFlow) of images [batch, height, width, in] with a filter [height, width, in, out].",
+)  # fmt: skip
+
+conv2d_input_grad = contraction(
+    "conv2d_input_grad", title="Conv2DBackpropInput", operands=("filter", "ct", "like"), attrs=ATTRS, like=(2,), rank_free=True,
+    shape=_input_grad_shape,
+    eval=_input_grad,
+    vjp=lambda e, filter, ct, like, y, g, **attrs: (e.conv2d_filter_grad(g, ct, filter, **attrs), e.conv2d(g, filter, **attrs), None),
+    lowering=Nest(_input_grad_nest),
+    doc="The gradient of conv2d to its images, in the shape of `like`.",
+)  # fmt: skip
+
+conv2d_filter_grad = contraction(
+    "conv2d_filter_grad", title="Conv2DBackpropFilter", operands=("x", "ct", "like"), attrs=ATTRS, like=(2,), rank_free=True,
+    shape=_filter_grad_shape,
+    eval=_filter_grad,
+    vjp=lambda e, x, ct, like, y, g, **attrs: (e.conv2d_input_grad(g, ct, x, **attrs), e.conv2d(x, g, **attrs), None),
+    lowering=Nest(_filter_grad_nest),
+    doc="The gradient of conv2d to its filter, in the shape of `like`.",
+)  # fmt: skip
