@@ -55,7 +55,7 @@ def _read() -> tuple[Bytes, Bytes]:
     return table[:, :-1].reshape(-1, SIDE, SIDE), table[:, -1]
 
 
-def test_rows(labels: Bytes) -> npt.NDArray[np.bool_]:
+def held_out_rows(labels: Bytes) -> npt.NDArray[np.bool_]:
     """Which images are held out: of each digit every fifth in the file's order, so that the digits and the 13 writers are in both parts."""
     chosen = np.zeros(len(labels), np.bool_)
     for digit in range(10):
@@ -67,10 +67,10 @@ def load_digits(one_hot: bool = False) -> Digits:
     """The bundled digits as `.train` and `.test`, DataSets with `images`, `labels` and `next_batch`.
 
     Images: float32 [count, 64] in [0, 1]; labels: uint8 [count], or one-hot float64 [count, 10]. The split is fixed: of each digit
-    every fifth image is held out (`test_rows`), which leaves 1442 images to train on and 355 to test on.
+    every fifth image is held out (`held_out_rows`), which leaves 1442 images to train on and 355 to test on.
     """
     images, labels = _read()
-    held_out = test_rows(labels)
+    held_out = held_out_rows(labels)
     pixels = images.reshape(len(images), SIDE * SIDE) * np.float32(1.0 / INK)
     targets = one_hot_rows(labels) if one_hot else labels
     return Digits(DataSet.of(pixels[~held_out], targets[~held_out]), DataSet.of(pixels[held_out], targets[held_out]))
@@ -115,7 +115,7 @@ def mnist_arrays() -> dict[str, Bytes]:
     are the 355 held-out images, unmoved; they come from other originals than any training row.
     """
     images, labels = _read()
-    held_out = test_rows(labels)
+    held_out = held_out_rows(labels)
     return {
         TRAIN_IMAGES: enlarge(images[~held_out], SHIFTS),
         TRAIN_LABELS: np.repeat(labels[~held_out], len(SHIFTS)),
