@@ -10,6 +10,7 @@ import pytest
 import flowc as tf
 from flowc.errors import FeedError, FetchError, GraphError, UninitializedError
 from flowc.runtime import executable
+from flowc.runtime.prepared import Prepared
 
 
 def test_fetches_keep_their_nest():
@@ -220,17 +221,18 @@ def test_a_failed_run_changes_no_variable():
     assert session.run(W).tolist() == [2, 3]
 
 
+def interrupted(call):
+    raise KeyboardInterrupt
+
+
 def test_ctrl_c_leaves_the_session_usable(monkeypatch):
     W = tf.Variable(1.0)
     step = W.assign_add(1.0)
     session = tf.Session()
     session.run(W.initializer)
 
-    def interrupted(*arguments):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(executable.Executable, "run", interrupted)
+        patch.setattr(Prepared, "launch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.run(step)
     assert session.run(W) == 1 and session.run(step) == 2
@@ -240,7 +242,7 @@ def test_a_variable_initialised_by_a_failed_run_has_no_value(monkeypatch):
     W = tf.Variable(1.0)
     session = tf.Session()
     with monkeypatch.context() as patch:
-        patch.setattr(executable.Executable, "run", lambda self, args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Prepared, "launch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.run(W.initializer)
     with pytest.raises(UninitializedError):

@@ -142,9 +142,8 @@ def test_get_variable_makes_and_finds():
 
 
 def test_reuse_is_inherited():
-    with tf.variable_scope("a"):
-        with tf.variable_scope("b"):
-            first = tf.get_variable("v", [2])
+    with tf.variable_scope("a"), tf.variable_scope("b"):
+        first = tf.get_variable("v", [2])
     with tf.variable_scope("a", reuse=True), tf.variable_scope("b"):
         assert tf.get_variable("v") is first
 
