@@ -5,7 +5,7 @@
         _, value = sess.run([train, loss], feed_dict={x: xs, y: ys})
 
 A run's signature (what is fetched, what is fed) is worked out once: extraction, converters, the packing of results. For each set of
-fed shapes it holds a `Call`: a compiled program with its arrays. Variables' arrays stay where they are; programs write into them.
+fed shapes it holds a prepared call: a compiled program with its arrays. Variables' arrays stay where they are; programs write into them.
 """
 
 from __future__ import annotations
@@ -32,16 +32,6 @@ from flowc.transforms.specialize import Specializer
 Array = np.ndarray
 _LIST = object()  # in a signature's key: fetches came as a list
 _GROWTHS_TO_WARN = 4  # nodes added by one line between runs, so many times in a row, are a loop
-
-
-class Call:
-    """A program for one set of fed shapes: `run(fed + rest)` gives the results."""
-
-    __slots__ = ("rest", "run")
-
-    def __init__(self, run: Callable[[list[Array]], list[Array]], rest: list[Array]) -> None:
-        self.run = run
-        self.rest = rest
 
 
 class Signature:
@@ -71,14 +61,15 @@ class Signature:
 class Plan:
     """A Signature inside one session. `calls` maps fed shapes to Calls; empty until every variable that is read has a value."""
 
-    __slots__ = ("calls", "converters", "pack", "signature", "uses_counter")
+    __slots__ = ("calls", "converters", "counter", "latest", "pack", "signature")
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self.converters = signature.converters
         self.pack = signature.pack
-        self.calls: dict[tuple[tuple[int, ...], ...], Call] = {}
-        self.uses_counter = signature.extraction.uses_counter
+        self.calls: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self.latest: Any = None  # the call of the last run: the next one most often has the same shapes
+        self.counter: Array | None = None
 
 
 class Session:
@@ -111,13 +102,25 @@ class Session:
                 plan = self._plans[(fetches, *(feed_dict or ()))]
         except (KeyError, TypeError):
             plan = self._plan(fetches, feed_dict)
+        call = plan.latest
+        if call is not None:
+            with call.lock:
+                if call.fill(feed_dict.values() if feed_dict else ()):
+                    results = call.launch()
+                    if plan.counter is not None:
+                        plan.counter += 1  # in place: all calls of the session share it
+                    return plan.pack(results)
         fed = [convert(value) for convert, value in zip(plan.converters, feed_dict.values(), strict=True)] if feed_dict else []
         call = plan.calls.get(tuple([array.shape for array in fed]))
         if call is None:
-            return plan.pack(self._first_call(plan, fed))
-        results = call.run(fed + call.rest)
-        if plan.uses_counter:
-            call.rest[-1] += 1  # in place: the counter is one array that all calls of the session share
+            call = self._first_call(plan, fed)
+        with call.lock:
+            assert call.fill(fed), "converted feeds have the form that the call expects"
+            results = call.launch()
+            if plan.counter is not None:
+                plan.counter += 1
+        self._initialized.update(plan.signature.extraction.writes)
+        plan.latest = call
         return plan.pack(results)
 
     # working out a run
@@ -158,7 +161,8 @@ class Session:
             nodes[item.node] = key
         return list(nodes)
 
-    def _first_call(self, plan: Plan, fed: list[Array]) -> list[Array]:
+    def _first_call(self, plan: Plan, fed: list[Array]) -> Any:
+        """A prepared call for the shapes of `fed`, once all that is read has a value."""
         extraction = plan.signature.extraction
         check_shapes(extraction.feeds, fed)
         for variable in extraction.variables:
@@ -171,12 +175,9 @@ class Session:
         rest = [self._place(v) for v in extraction.variables]
         if extraction.uses_counter:
             rest.append(self._run_counter())
-        results: list[Array] = executable.run(fed + rest)
-        self._initialized.update(extraction.writes)
-        if extraction.uses_counter:
-            rest[-1] += 1
-        plan.calls[tuple([array.shape for array in fed])] = Call(executable.run, rest)
-        return results
+            plan.counter = rest[-1]
+        call = plan.calls[tuple([array.shape for array in fed])] = executable.prepare(fed + rest, len(fed))
+        return call
 
     def _place(self, variable: Node) -> Array:
         """The variable's array in this session, made when first needed; it is never replaced."""

@@ -182,10 +182,11 @@ class Elements:
             return Load(self.names[source], flat, source.tensor.dtype)
         return self.value(source, unravel(flat, target))
 
-    def store(self, buffer: str, node: Node, index: Index) -> None:
-        """Write `node`'s element at `index` to its place in `buffer`."""
-        value = self.value(node, index)
-        self.scopes[-1].statements.append(loops.Store(buffer, ravel(index, node.tensor.dims), value))
+    def store(self, stores: Iterable[tuple[str, Node, Index]]) -> None:
+        """Write nodes' elements to their places in buffers: all are computed before any is written, since a buffer may be an operand's."""
+        values = [(buffer, ravel(index, node.tensor.dims), self.value(node, index)) for buffer, node, index in stores]
+        for buffer, place, value in values:
+            self.scopes[-1].statements.append(loops.Store(buffer, place, value))
 
 
 def _computable_ahead(f: Function) -> set[Node]:

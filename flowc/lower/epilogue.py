@@ -11,15 +11,12 @@ epilogue's stores. A nest that adds to its result in several places (or reads it
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from flowc.ir import loops
 from flowc.ir.loops import Const, Expr, For, If, Load, Statement, Store, Tile
 from flowc.ir.node import Node
 from flowc.lower.element import ZERO, unravel
-
-if TYPE_CHECKING:
-    from flowc.lower.kernel import KernelBuilder
+from flowc.lower.kernel import KernelBuilder, spread
 
 
 def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], results: list[Node], keep: bool) -> list[Statement] | None:
@@ -116,7 +113,5 @@ def _store_results(k: KernelBuilder, root: Node, index: tuple[Expr, ...], value:
     normal = tuple(ZERO if d == 1 else i for i, d in zip(index, root.tensor.dims, strict=True))
     elements.give(root, normal, named)
     kept = tuple(i for i, d in zip(normal, root.tensor.dims, strict=True) if d != 1)
-    for result in results:
-        at = iter(kept)
-        elements.store(k.result_names[result], result, tuple(ZERO if d == 1 else next(at) for d in result.tensor.dims))
+    elements.store((k.result_names[r], r, spread(kept, r.tensor.dims)) for r in results)
 

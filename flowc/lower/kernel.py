@@ -237,9 +237,8 @@ def fold_element(k: KernelBuilder, registers: Registers, stores: list[Node], ful
     for node, names in registers.items():
         x = elements.value(node.inputs[0], full)
         accumulate(node, names, x, place, domain, axes, elements.scopes[-1].statements)
-    for result in stores:
-        at = full if isinstance(full, Flat) else tuple(i for i, d in zip(full, domain, strict=True) if d != 1)
-        elements.store(k.result_names[result], result, spread(at, result.tensor.dims))
+    at = full if isinstance(full, Flat) else tuple(i for i, d in zip(full, domain, strict=True) if d != 1)
+    elements.store((k.result_names[r], r, spread(at, r.tensor.dims)) for r in stores)
 
 
 def row_levels(k: KernelBuilder, folds: list[Node], domain: Shape, kept: list[int], sweep: Callable[[list[Node], list[Node]], None]) -> list[Node]:

@@ -70,9 +70,7 @@ def sweep(k: KernelBuilder, results: list[Node], statements: list[Statement] | N
     flat = flat_possible(k, results)
 
     def body(index: Index) -> None:
-        for result in results:
-            at = spread(index, result.tensor.dims)
-            k.elements.store(k.result_names[result], result, at)
+        k.elements.store((k.result_names[r], r, spread(index, r.tensor.dims)) for r in results)
 
     target = k.elements.scopes[-1].statements if statements is None else statements
     target.extend(_parallel_nest(k, domain, body, flat))
@@ -147,8 +145,8 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
 
     def row(index: Index) -> None:
         place: dict[int, Expr] = dict(zip(kept, index, strict=True))
-        for result in row_levels(k, folds, domain, kept, lambda here, stores: row_sweep(k, here, stores, domain, axes, place, index)):
-            k.elements.store(k.result_names[result], result, spread(index, result.tensor.dims))
+        last = row_levels(k, folds, domain, kept, lambda here, stores: row_sweep(k, here, stores, domain, axes, place, index))
+        k.elements.store((k.result_names[r], r, spread(index, r.tensor.dims)) for r in last)
 
     k.elements.scopes[-1].statements.extend(_parallel_nest_rows(k, row_shape, row))
 
@@ -195,9 +193,7 @@ def columns(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int,
             _column_results(k, folds, parts, ZERO, domain, after, ())
         else:
             row_sweep(k, folds, [r for r in k.f.results if is_full(r, domain, ())], domain, axes, {}, ())
-            for result in k.f.results:
-                if not is_full(result, domain, ()):
-                    elements.store(k.result_names[result], result, spread((), result.tensor.dims))
+            elements.store((k.result_names[r], r, spread((), r.tensor.dims)) for r in k.f.results if not is_full(r, domain, ()))
         statements = elements.close()
         elements.scopes[-1].statements.append(For(k.var("once").name, ZERO, Const(1, I64), "parallel", statements))
         return
@@ -269,8 +265,8 @@ def _column_sweep(
             x = elements.value(node.inputs[0], full)
             assert isinstance(node.op.lowering, Fold)
             elements.scopes[-1].statements.append(combine(parts[node], base + ravel(column, columns_shape), node.op.lowering, x, node.tensor.dtype))
-        for result in stores:
-            elements.store(k.result_names[result], result, spread(tuple(i for i, d in zip(full, domain, strict=True) if d != 1), result.tensor.dims))
+        moving = tuple(i for i, d in zip(full, domain, strict=True) if d != 1)
+        elements.store((k.result_names[r], r, spread(moving, r.tensor.dims)) for r in stores)
 
     extents = (*(domain[a] for a in axes), *columns_shape)
     if bounds is None:
@@ -289,8 +285,7 @@ def _column_results(k: KernelBuilder, folds: list[Node], parts: dict[Node, str],
         whole = (*index, *column)
         for node in folds:
             elements.give(node, spread(whole, node.tensor.dims), Load(parts[node], base + ravel(column, columns_shape), node.tensor.dtype))
-        for result in results:
-            elements.store(k.result_names[result], result, spread(whole, result.tensor.dims))
+        elements.store((k.result_names[r], r, spread(whole, r.tensor.dims)) for r in results)
 
     elements.scopes[-1].statements.extend(loop_nest(k, columns_shape, at, "vector"))
 
@@ -312,8 +307,7 @@ def _join_parts(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], cou
             part = Load(parts[node], c * width + flat, node.tensor.dtype)
             statements.append(For(c.name, ZERO, count, "serial", (combine(name, None, node.op.lowering, part, node.tensor.dtype),)))
             elements.give(node, spread(column, node.tensor.dims), Var(name, node.tensor.dtype))
-        for result in results:
-            elements.store(k.result_names[result], result, spread(column, result.tensor.dims))
+        elements.store((k.result_names[r], r, spread(column, r.tensor.dims)) for r in results)
 
     top.extend(_parallel_nest(k, columns_shape, at, False))
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowc import config
+from flowc.config import settings
 from flowc.ir.dims import Sym, substitute
 from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
@@ -69,7 +69,7 @@ class Executable:
 
     def __init__(self, f: Function) -> None:
         self.f = f
-        self.backend = config.settings().backend
+        self.backend = settings().backend
         self.records = Records()
         self.lock = threading.Lock()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
@@ -164,7 +164,7 @@ class Executable:
     def run(self, args: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Results for C-contiguous arrays of the params' exact dtypes; updated params are overwritten once all has succeeded."""
         if self.backend == "interpret":
-            return self._interpret(args)
+            return self.interpret(args)
         with self.lock:
             binding = self.binding(args)
             for i, slot in self.param_slots:
@@ -269,7 +269,7 @@ class Executable:
         for position, name in enumerate(program.extents):
             table[printed.first_extent + position] = extents[name]
         work = sum(step.work(extents) for step in program.steps)
-        threads = config.settings().threads if work > PARALLEL_WORK else 1
+        threads = settings().threads if work > PARALLEL_WORK else 1
         return Binding(extents, table, ctypes.addressof(table), threads, arena, sizes, keep, shapes, staged)
 
     def _read(self, binding: Binding, place: Any, args: Sequence[np.ndarray], out: list[Any]) -> np.ndarray:
@@ -299,8 +299,14 @@ class Executable:
             table[self._printed.first_extent + position] = binding.table[self._printed.first_extent + position]
         return table
 
-    def _interpret(self, args: Sequence[np.ndarray]) -> list[np.ndarray]:
-        values = interpret(self.f, args)
+    @cached_property
+    def _rewritten(self) -> Function:
+        """The Function after the passes before fusion: what stabilize makes finite is finite here too."""
+        return optimize(self.f, until="resimplify")
+
+    def interpret(self, args: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What `run` does, node by node in NumPy."""
+        values = interpret(self._rewritten, args)
         count = len(self.f.results)
         places = {p: i for i, p in enumerate(self.f.params)}
         results = [np.array(v) for v in values[:count]]

@@ -32,15 +32,21 @@ class Prepared:
     and then nothing is run. `launch()` runs and gives the results. Both under `lock` where several Python threads share a session.
     """
 
+    fills: list[Fill]
+
     def __init__(self, executable: Executable, args: Sequence[np.ndarray], fed: int) -> None:
         self.executable = executable
-        self.binding = executable.binding(args)
         self.lock = executable.lock
         self.args = list(args)
+        self.direct = False
+        if executable.backend == "interpret":
+            self.fills = [self._staged(i, None, array) for i, array in enumerate(args[:fed])]
+            return
+        self.binding = executable.binding(args)
         self.table = type(self.binding.table).from_buffer_copy(self.binding.table)
         self.table_address = ctypes.addressof(self.table)
         slots = dict(executable.param_slots)
-        self.fills: list[Fill] = []
+        self.fills = []
         for position, array in enumerate(args):
             slot = slots.get(position)
             if position >= fed:
@@ -68,7 +74,7 @@ class Prepared:
         def fill(value: Any) -> bool:
             kind = value.__class__
             if kind is ndarray:
-                if value.shape != shape or not (value.dtype is dtype or is_float and value.dtype.kind in "fiub"):
+                if value.shape != shape or not (value.dtype is dtype or is_float and value.dtype.kind in "fiub" or value.dtype == dtype):
                     return False
                 own[...] = value
                 return True
@@ -90,7 +96,9 @@ class Prepared:
         ndarray = np.ndarray
 
         def fill(value: Any) -> bool:
-            if value.__class__ is not ndarray or value.shape != shape or value.dtype is not dtype or not value.flags.c_contiguous:
+            if value.__class__ is not ndarray or value.shape != shape or not value.flags.c_contiguous:
+                return False
+            if value.dtype is not dtype and value.dtype != dtype:
                 return False
             args[position] = value  # keeps it alive through the run
             if slot is not None:
@@ -111,6 +119,8 @@ class Prepared:
         if self.direct:
             self.run(self.entry, self.table_address, self.threads)
             return [staged.copy() for staged in self.binding.staged]  # type: ignore[union-attr]
+        if self.executable.backend == "interpret":
+            return self.executable.interpret(self.args)
         for _, slot in self.executable.param_slots:
             self.binding.table[slot] = self.table[slot]
         return self.executable.enter(self.binding, self.args)
