@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -24,7 +25,8 @@ class Flags:
     """Command line flags: defined by `DEFINE_...`, read as attributes once the command line is parsed, by itself at the first read."""
 
     def __init__(self) -> None:
-        self.__dict__["_parser"] = argparse.ArgumentParser(allow_abbrev=False)
+        self.__dict__["_parser"] = argparse.ArgumentParser(allow_abbrev=False, conflict_handler="resolve")
+        self.__dict__["_truths"] = set()
         self.__dict__["_values"] = None
 
     def define(self, name: str, default: Any, help: str | None, **options: Any) -> None:
@@ -33,9 +35,19 @@ class Flags:
 
     def parse(self, argv: Sequence[str] | None = None) -> list[str]:
         """Read the flags from `argv` (by default the command line's); what is no flag comes back."""
-        values, rest = self._parser.parse_known_args(list(sys.argv[1:] if argv is None else argv))
+        self._parser.prog = os.path.basename(sys.argv[0])
+        values, rest = self._parser.parse_known_args([self._spelled_out(arg) for arg in (sys.argv[1:] if argv is None else argv)])
         self.__dict__["_values"] = values
         return rest
+
+    def _spelled_out(self, arg: str) -> str:
+        """`--verbose` and `--noverbose` as `--verbose=true` and `--verbose=false`."""
+        name = arg.removeprefix("--")
+        if arg != name and name in self._truths:
+            return f"{arg}=true"
+        if arg != name and name.startswith("no") and name[2:] in self._truths:
+            return f"--{name[2:]}=false"
+        return arg
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -68,7 +80,8 @@ def DEFINE_float(flag_name: str, default_value: float | None, docstring: str | N
 
 
 def DEFINE_bool(flag_name: str, default_value: bool | None, docstring: str | None = None) -> None:
-    FLAGS.define(flag_name, default_value, docstring, type=_truth, nargs="?", const=True)
+    FLAGS.define(flag_name, default_value, docstring, type=_truth)
+    FLAGS._truths.add(flag_name)
 
 
 def DEFINE_enum(flag_name: str, default_value: str | None, enum_values: Sequence[str], docstring: str | None = None) -> None:
