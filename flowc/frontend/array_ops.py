@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from flowc.ir.node import Value
 from flowc.ir.types import BOOL, F32, I32, TensorType, as_dtype
 
 # sources
+
+_SMALL = 1024  # elements up to which zeros and ones are a constant array rather than a scalar that is spread
 
 
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
@@ -79,8 +82,9 @@ def _of_one_value(value: int, title: str, shape: Any, dtype: Any, name: str | No
     source = shape_source(shape)
     if source is None:
         dims = extents(shape, f"{title}: the shape")
-        if all(isinstance(d, int) for d in dims) and int(product(dims)) <= 1024:  # type: ignore[call-overload]
-            array = np.full(dims, value, kind.numpy)  # type: ignore[arg-type]
+        known = tuple(d for d in dims if isinstance(d, int))
+        if len(known) == len(dims) and math.prod(known) <= _SMALL:
+            array = np.full(known, value, kind.numpy)
             return graph.tensor(graph.create("constant", (), {"value": Value(array)}, name or title))
     with graph.name_scope(name or title) as scope:
         return filled(convert(np.asarray(value, kind.numpy), kind, "Const", graph), shape, scope)

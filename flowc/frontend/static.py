@@ -100,7 +100,7 @@ def _evaluate(node: Node, values: dict[Node, Any]) -> Any:
             return None
         axis = node.attrs["axis"]
         return _objects(dims.product(shape if axis is None else tuple(shape[a] for a in axis)))
-    operands = [values.get(n) for n in node.inputs]
+    operands: list[Any] = [values.get(n) for n in node.inputs]
     if any(v is None for v in operands) or not node.tensor.dtype.is_int:
         return None
     if name == "cast":
