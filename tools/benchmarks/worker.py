@@ -90,12 +90,12 @@ def versions(package: str) -> dict[str, str]:
     """What takes part in the timing: Python, NumPy and the peer, with the compiler packages that lie beside it."""
     found = {"python": platform.python_version()}
     for name in (package, "numpy", "numba", "llvmlite", "jaxlib"):
+        # What was imported counts: it need not be what is installed.
+        version = getattr(sys.modules.get(name), "__version__", None)
         try:
-            found[name] = importlib.metadata.version(name)
+            found[name] = importlib.metadata.version(name) if version is None else str(version)
         except importlib.metadata.PackageNotFoundError:
-            version = getattr(sys.modules.get(name), "__version__", None)
-            if version is not None:
-                found[name] = str(version)
+            continue
     return found
 
 
@@ -110,7 +110,7 @@ def serve(worker: Any, commands: TextIO, answers: TextIO) -> None:
             if name not in ("first", "run", "memory", "prove"):
                 raise ValueError(f"no command {name!r}")
             answer = getattr(worker, name)(**command)
-        except Exception as error:  # noqa: BLE001  a peer may raise anything, and the answer must say what
+        except Exception as error:  # a peer may raise anything, and the answer must say what
             traceback.print_exc()
             kind = type(error).__name__
             reason = str(error).split("\n")[0]
