@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -124,19 +125,27 @@ def placeholder_name(path: str) -> str:
 
 
 def _annotated(function: Callable[..., Any], parameters: inspect.Signature) -> dict[str, TensorType]:
-    """The parameters annotated with a type; an annotation in quotes is looked up where the function was defined."""
+    """The parameters annotated with a type. An annotation that is text is read where the function was defined; names that mean nothing
+    there are symbols (`from __future__ import annotations` and `x: flowc.f32[batch, 784]`)."""
     found: dict[str, TensorType] = {}
-    scope = getattr(inspect.unwrap(function), "__globals__", {})
+    scope = _Scope(getattr(inspect.unwrap(function), "__globals__", {}))
     for name, parameter in parameters.parameters.items():
         annotation = parameter.annotation
         if isinstance(annotation, str):
             try:
-                annotation = eval(annotation, dict(scope))
+                annotation = eval(annotation, {}, scope)
             except Exception:
                 continue
         if isinstance(annotation, TensorType):
             found[name] = annotation
     return found
+
+
+class _Scope(dict[str, Any]):
+    """Names of a module and of Python; others stand for themselves."""
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(builtins, name, name)
 
 
 def _static(function: str, name: str, value: Any) -> Structure:

@@ -354,7 +354,9 @@ class EstimatorLinearRegressor(LinearRegressor):
     def _metrics(self, total: float, count: int, batches: int) -> dict[str, Any]:
         return {"average_loss": np.float32(total / count), "loss": np.float32(total / batches), "global_step": self.global_step}
 
-    def predict(self, input_fn: Any = None, predict_keys: Any = None, hooks: Any = None, **others: Any) -> Iterator[dict[str, Any]]:
+    def predict(  # type: ignore[override]  # tf.estimator has input_fn in the first place
+        self, input_fn: Any = None, predict_keys: Any = None, hooks: Any = None, **others: Any
+    ) -> Iterator[dict[str, Any]]:
         """Dicts with `predictions`, an array per example."""
         for value in self._predicted(input_fn):
             yield {"predictions": np.atleast_1d(np.asarray(value, np.float32))}

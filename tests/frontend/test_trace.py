@@ -1,5 +1,7 @@
 """Compiled functions: values, shapes and builds, containers, gradients of functions, what they show, and their errors."""
 
+# ruff: noqa: F821, UP037 - the names of symbols in annotations are no forward references
+
 from __future__ import annotations
 
 import dataclasses
@@ -42,7 +44,7 @@ def test_without_declared_shapes_every_shape_is_built_once() -> None:
 
 def test_a_declared_symbol_serves_all_batches_in_at_most_two_builds() -> None:
     @flowc.compile
-    def score(w: flowc.f32[3, 2], x: flowc.f32[batch, 3]):
+    def score(w: flowc.f32[3, 2], x: flowc.f32["batch", 3]):
         return flowc.sum(x, 1) * flowc.sum(w)
 
     for count in (1, 10, 100, 1000, 1, 10):
@@ -75,9 +77,19 @@ def test_types_may_be_given_to_compile() -> None:
     assert decorated([1.0]).dtype == np.float32
 
 
+def test_a_symbol_in_an_annotation_needs_no_quotes_where_annotations_are_text() -> None:
+    @flowc.compile
+    def double(x: flowc.f32[rows_of_x, 3]):
+        return x * 2.0
+
+    assert (double(rows(2)).shape, double(rows(4)).shape) == ((2, 3), (4, 3))
+    assert double.compilations == 1
+    assert "x: f32[rows_of_x, 3]" in double.ir("trace")
+
+
 def test_a_float64_array_is_taken_as_the_declared_float32() -> None:
     @flowc.compile
-    def double(x: flowc.f32[n]):
+    def double(x: flowc.f32["n"]):
         return x * 2.0
 
     assert double(np.array([0.1, 0.2])).dtype == np.float32
@@ -196,7 +208,7 @@ def test_grad_gives_the_gradient_of_the_first_argument() -> None:
 
 def test_value_and_grad_of_a_compiled_function_of_containers() -> None:
     @flowc.compile
-    def loss(params: dict, x: flowc.f32[batch, 3]):
+    def loss(params: dict, x: flowc.f32["batch", 3]):
         return flowc.mean((flowc.sum(x * params["w"], 1) + params["b"]) ** 2)
 
     params = {"w": W[:, 0], "b": 0.5}
@@ -300,7 +312,7 @@ def test_random_draws_without_a_seed_are_an_error() -> None:
 
 def test_ir_shows_the_function_after_each_pass() -> None:
     @flowc.compile
-    def f(x: flowc.f32[n]):
+    def f(x: flowc.f32["n"]):
         return flowc.sum(flowc.exp(x) * 1.0)
 
     assert "mul" in f.ir("trace")
@@ -350,7 +362,7 @@ def test_a_gradient_by_what_is_no_float_is_an_error() -> None:
 
 def test_an_array_that_is_not_what_is_declared_is_an_error() -> None:
     @flowc.compile
-    def f(x: flowc.f32[n, 3], y: flowc.f32[n], k: flowc.i32[()] = 1):
+    def f(x: flowc.f32["n", 3], y: flowc.f32["n"], k: flowc.i32[()] = 1):
         return x + flowc.sum(y)
 
     with pytest.raises(ShapeError, match=r"f: argument x is f32\[2, 2\], and f32\[n, 3\] is declared"):

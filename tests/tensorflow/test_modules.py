@@ -76,7 +76,7 @@ def test_an_unknown_name_says_what_is_near_and_where() -> None:
 
 def test_a_name_that_flowc_leaves_out_says_what_to_do() -> None:
     tf = importlib.import_module("tensorflow")
-    with pytest.raises(NameLookupError, match="tf.keras is not supported: flowc speaks TensorFlow 1's graph interface"):
+    with pytest.raises(NameLookupError, match=r"tf\.keras is not supported: flowc speaks TensorFlow 1's graph interface"):
         tf.keras
     assert not hasattr(tf, "keras")
 

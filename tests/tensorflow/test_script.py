@@ -41,7 +41,13 @@ def test_a_script_sees_its_command_line_and_itself(tmp_path: Path, capsys: pytes
 
 @pytest.mark.parametrize(
     ("ending", "code", "shown"),
-    [("", 0, ""), ("sys.exit()", 0, ""), ("sys.exit(3)", 3, ""), ("sys.exit('enough')", 1, "enough\n"), ("raise KeyboardInterrupt", 130, "flowc run: interrupted\n")],
+    [
+        ("", 0, ""),
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('enough')", 1, "enough\n"),
+        ("raise KeyboardInterrupt", 130, "flowc run: interrupted\n"),
+    ],
 )
 def test_exit_codes_are_those_of_python(tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str, code: int, shown: str) -> None:
     assert run_script(script(tmp_path, f"import sys\n{ending}\n")) == code
