@@ -1,0 +1,133 @@
+"""matmul: its loops against `eval`, types and errors."""
+
+import numpy as np
+import pytest
+
+from flowc.errors import DTypeError, ShapeError
+from flowc.ir import loops
+from flowc.ir.dims import Sym
+from flowc.ir.op import OPS
+from flowc.ir.types import F32, I32, TensorType, as_dtype
+from tests.loop_evaluator import run_nest, traced_nest
+from tests.ops.cases import sample
+from tests.ops.samples import SAMPLES
+
+MATMUL = OPS["matmul"]
+B = Sym.named("b")
+
+
+def operands(m, k, n, transpose_a, transpose_b, dtype="float32", seed=1):
+    g = np.random.default_rng(seed)
+    x = g.standard_normal((k, m) if transpose_a else (m, k))
+    y = g.standard_normal((n, k) if transpose_b else (k, n))
+    return (x * 4).astype(dtype), (y * 4).astype(dtype)
+
+
+def tiles(statements):
+    found = [s for s in statements if isinstance(s, loops.Tile)]
+    return found + [t for s in statements for inner in loops.children(s) for t in tiles(inner)]
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("extents", [(1, 1, 1), (1, 7, 5), (5, 1, 20), (3, 2, 1), (2, 0, 5), (17, 5, 35), (13, 9, 16), (29, 3, 17), (7, 19, 23)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_loops_compute_the_product(extents, transpose_a, transpose_b, dtype):
+    attrs = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    x, y = operands(*extents, transpose_a, transpose_b, dtype)
+    found, times, _ = traced_nest(MATMUL, [x, y], attrs)
+    np.testing.assert_allclose(found, MATMUL.eval(x, y, **attrs), rtol=1e-4, atol=1e-4)
+    assert (times == 1).all(), "each element is written once"
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("batch", [1, 3, 27])
+def test_a_symbolic_batch_of_rows_is_known_at_run_time_only(batch, transpose_a, transpose_b):
+    attrs = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    x, y = operands(batch, 6, 5, transpose_a, transpose_b)
+    types = [TensorType(F32, (6, B) if transpose_a else (B, 6)), TensorType(F32, y.shape)]
+    found = run_nest(MATMUL, [x, y], attrs, types, {"b": batch})
+    np.testing.assert_allclose(found, MATMUL.eval(x, y, **attrs), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("number", range(len(SAMPLES["matmul"])))
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_samples_loops_compute_their_values(number, dtype):
+    op, arrays, attrs = sample("matmul", number, dtype)
+    np.testing.assert_allclose(run_nest(op, arrays, attrs), op.eval(*arrays, **attrs), rtol=4e-3 if dtype == "float16" else 1e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("shapes", [((2, 1, 3, 5), (4, 5, 6)), ((4, 3, 5), (2, 1, 5, 6)), ((1, 3, 5), (3, 5, 6)), ((2, 2, 3, 5), (5, 6)), ((3, 5), (2, 5, 6))])
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_batch_dimensions_broadcast(shapes, symbolic):
+    g = np.random.default_rng(3)
+    arrays = [g.standard_normal(s).astype(np.float32) for s in shapes]
+    extents = {f"n{n}": n for s in shapes for n in s if n > 1}
+    types = [TensorType(F32, tuple(Sym.named(f"n{n}") if n > 1 else n for n in s)) for s in shapes] if symbolic else None
+    np.testing.assert_allclose(run_nest(MATMUL, arrays, {}, types, extents), np.matmul(*arrays), rtol=1e-4, atol=1e-5)
+
+
+def test_whole_numbers_multiply_exactly_and_wrap():
+    x, y = (np.array([[2**30, 3], [-7, 5]], np.int32), np.array([[4, 1], [9, -2]], np.int32))
+    np.testing.assert_array_equal(run_nest(MATMUL, [x, y], {}), np.matmul(x, y))
+
+
+def test_a_transposed_left_operand_is_read_in_place():
+    x, y = operands(9, 8, 20, True, False)
+    _, _, statements = traced_nest(MATMUL, [x, y], {"transpose_a": True})
+    assert len(statements) == 1
+    (tile,) = tiles(statements)
+    assert (tile.a, tile.a_row.value, tile.a_inner.value) == ("x0", 1, 9)
+
+
+def test_a_large_transposed_right_operand_is_not_packed_for_a_batch():
+    types = [TensorType(F32, (B, 256)), TensorType(F32, (512, 256))]
+    plan = MATMUL.lowering.build(["x", "w"], "out", types, TensorType(F32, (B, 512)), {"transpose_a": False, "transpose_b": True})
+    (tile,) = tiles(plan.statements)
+    assert tile.a == "w", "the weights are the left operand of the transposed product"
+    assert all(size != 512 * 256 for _, _, size in plan.workspaces)
+
+
+def test_the_large_transposed_product_is_right():
+    x, y = operands(6, 24, 40, False, True)
+    found, _, statements = traced_nest(MATMUL, [x, y], {"transpose_b": True})
+    np.testing.assert_allclose(found, x @ y.T, rtol=1e-4, atol=1e-4)
+    assert [t.a for t in tiles(statements)] == ["x1"]
+
+
+def test_narrow_products_are_plain_loops():
+    x, y = operands(50, 30, 3, False, False)
+    assert not tiles(traced_nest(MATMUL, [x, y], {})[2])
+
+
+def test_a_column_needs_no_packing_to_be_transposed():
+    x, y = operands(9, 1, 20, False, True)
+    found, _, statements = traced_nest(MATMUL, [x, y], {"transpose_b": True})
+    assert len(statements) == 1
+    np.testing.assert_allclose(found, x @ y.T, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "attrs", "message"),
+    [
+        (((3, 20), (30, 1)), {}, "matmul: inner dimensions differ, 20 and 30"),
+        (((3, 20), (20, 1)), {"transpose_a": True}, "matmul: inner dimensions differ, 3 and 20"),
+        (((3,), (3, 1)), {}, r"matmul: an operand has shape \[3\], rank 2 or more is expected"),
+        (((2, 3, 4), (3, 4, 5)), {}, r"matmul: batch dimensions: shapes \[2\] and \[3\] do not broadcast"),
+    ],
+)
+def test_operands_that_do_not_fit_are_an_error(shapes, attrs, message):
+    with pytest.raises(ShapeError, match=message):
+        MATMUL.result_type(tuple(TensorType(F32, s) for s in shapes), MATMUL.complete(attrs))
+
+
+def test_operands_of_two_dtypes_are_an_error():
+    with pytest.raises(DTypeError, match="matmul: operands are f32 and i32"):
+        MATMUL.result_type((TensorType(F32, (2, 2)), TensorType(I32, (2, 2))), MATMUL.complete({}))
+
+
+def test_the_type_of_a_product_keeps_symbols():
+    found = MATMUL.result_type((TensorType(F32, (B, 784)), TensorType(F32, (784, 10))), MATMUL.complete({}))
+    assert str(found) == "f32[b, 10]"
+    assert as_dtype(found.dtype) is F32
