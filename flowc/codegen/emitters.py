@@ -246,6 +246,11 @@ class StoreTemplate(AbstractTemplate):
         return None
 
 
+@lower_registry.lower_cast(Pointer, Pointer)
+def _as_aliased(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) -> Any:
+    return value
+
+
 @lower_registry.lower(operator.getitem, Pointer, types.int64)
 def _load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.unpack_value(builder, sig.return_type, builder.gep(args[0], [args[1]], inbounds=True))

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba.core import callconv, cgutils, compiler, cpu, errors, lowering, typed_passes, types, untyped_passes
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import Registry as LowerRegistry
+from numba.core.typeconv import Conversion
 from numba.core.typing import BaseContext as TypingBase
 from numba.core.typing import templates
 from numba.core.typing.templates import AbstractTemplate, make_concrete_template, signature
@@ -37,7 +37,7 @@ class Pointer(types.Type):
         super().__init__(f"{'aliased' if aliased else 'pointer'}({dtype})")
 
     def can_convert_to(self, typingctx: Any, other: types.Type) -> Any:
-        return numba.typeconv.Conversion.safe if isinstance(other, Pointer) and other.dtype == self.dtype else None
+        return Conversion.safe if isinstance(other, Pointer) and other.dtype == self.dtype else None
 
 
 @register_default(Pointer)

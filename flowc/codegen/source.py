@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from flowc.codegen import scalars
+
 CONSTANTS: dict[str, Any] = {
     "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "u16": np.uint16, "u32": np.uint32,
     "u64": np.uint64, "f32": np.float32, "f64": np.float64,
@@ -99,7 +101,9 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
     _mark_aliases(definitions, typed)
     cheaper = _Cheaper()
     tree = cheaper.visit(tree)
-    namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **cheaper.constants}
+    # Python's own min, max and abs cost Numba a template each that it has to compile
+    builtins = {"min": scalars.minimum, "max": scalars.maximum, "abs": scalars.absolute}
+    namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **cheaper.constants}
     exec(compile(ast.fix_missing_locations(tree), file, "exec"), namespace)
     return [TypedFunction(namespace[name], tuple(signature)) for name, signature in typed.items()]
 

@@ -1,0 +1,195 @@
+"""Runs on several threads."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+
+from flowc.codegen import build
+from flowc.runtime import threads
+
+TEXT = """from flowc.codegen.intrinsics import *
+
+
+def square(tid, nthreads, x, y, n):
+    for i in range(lower_bound(n, tid, nthreads), upper_bound(n, tid, nthreads)):
+        y[i] = x[i] * x[i] + f32(0.1)
+
+
+def reverse(tid, nthreads, y, out, n):
+    for i in range(lower_bound(n, tid, nthreads), upper_bound(n, tid, nthreads)):
+        out[i] = sin(y[n - 1 - i]) + out[i]
+
+
+def program(tid, nthreads, args):
+    n = extent(args, 4)
+    square(tid, nthreads, pointer_f32(args, 1), pointer_f32(args, 2), n)
+    barrier(tid, nthreads, args)
+    reverse(tid, nthreads, pointer_f32(args, 2), pointer_f32(args, 3), n)
+    barrier(tid, nthreads, args)
+"""
+SIGNATURES = {
+    "square": ("i64", "i64", "f32*", "f32*!", "i64"),
+    "reverse": ("i64", "i64", "f32*", "f32*!", "i64"),
+    "program": ("i64", "i64", "i64*"),
+}
+
+
+class Case:
+    """A program whose second kernel reads what other threads wrote in the first."""
+
+    def __init__(self, n: int) -> None:
+        self.program = build.compile_cached(TEXT, SIGNATURES)
+        self.x = np.linspace(-2, 2, n).astype(np.float32)
+        self.y, self.out = np.zeros_like(self.x), np.zeros_like(self.x)
+        places = (threads.control_block(), self.x.ctypes.data, self.y.ctypes.data, self.out.ctypes.data, n)
+        self.table = (ctypes.c_int64 * 5)(*places)
+
+    def run(self, nthreads: int) -> np.ndarray:
+        self.y[:], self.out[:] = 0, 0
+        self.again(nthreads)
+        return self.out.copy()
+
+    def again(self, nthreads: int) -> None:
+        threads.run(self.program.entry, ctypes.addressof(self.table), nthreads)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 1000, 4099])
+def test_any_number_of_threads_gives_the_same_bits(n: int) -> None:
+    case = Case(n)
+    one = case.run(1)
+    for nthreads in (2, 3, 4):
+        assert case.run(nthreads).tobytes() == one.tobytes()
+    assert n < 2 or one.any()
+
+
+def test_thousands_of_short_runs_all_end_and_none_is_lost() -> None:
+    case = Case(2)
+    case.run(1)
+    step = case.out.copy()
+    case.out[:] = 0
+    for _ in range(10_000):
+        case.again(2)
+    expected = np.zeros_like(step)
+    for _ in range(10_000):
+        expected += step
+    assert case.out.tobytes() == expected.tobytes()
+
+
+def test_runs_that_change_their_number_of_threads() -> None:
+    case = Case(100)
+    one = case.run(1)
+    for i in range(300):
+        assert case.run(1 + i % 4).tobytes() == one.tobytes()
+
+
+def test_sleeping_workers_are_woken() -> None:
+    case = Case(100)
+    one = case.run(2)
+    pool = threads._word(threads.PARKED)
+    for _ in range(5):
+        for _ in range(20_000):  # until every worker has gone to sleep
+            if pool.value == len(threads._workers):
+                break
+            os.sched_yield()
+            threading.Event().wait(0.001)
+        assert pool.value == len(threads._workers)
+        assert case.run(2).tobytes() == one.tobytes()
+
+
+def test_several_python_threads_may_run_at_once() -> None:
+    cases = [Case(500) for _ in range(4)]
+    one = cases[0].run(1).tobytes()
+    wrong: list[int] = []
+
+    def work(case: Case, nthreads: int) -> None:
+        for i in range(200):
+            if case.run(nthreads).tobytes() != one:
+                wrong.append(i)
+
+    workers = [threading.Thread(target=work, args=(case, 1 + i % 3)) for i, case in enumerate(cases)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+def test_a_number_of_threads_that_cannot_be_is_refused() -> None:
+    case = Case(3)
+    for nthreads in (0, -1, 257):
+        with pytest.raises(ValueError, match="1 to 256 threads"):
+            case.again(nthreads)
+
+
+def in_process(code: str) -> str:
+    """What a fresh process prints; it must end well, and soon."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    full = "from tests.runtime.test_threads import *\n" + textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", full], capture_output=True, text=True, timeout=60, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_process_runs_with_threads_of_its_own() -> None:
+    code = """
+        import warnings
+        warnings.simplefilter("ignore")
+        case = Case(50)
+        want = case.run(2).tobytes()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if case.run(2).tobytes() == want and case.run(3).tobytes() == want else 1)
+        status = os.waitpid(child, 0)[1]
+        print(status, case.run(2).tobytes() == want)
+    """
+    assert in_process(code) == "0 True\n"
+
+
+def test_the_interpreter_ends_while_workers_spin_or_sleep() -> None:
+    assert in_process("Case(50).run(3)\nprint('end')") == "end\n"
+    assert in_process("Case(50).run(3)\nthreading.Event().wait(0.1)\nprint('end')") == "end\n"
+
+
+def test_the_interpreter_ends_while_another_thread_still_runs() -> None:
+    code = """
+        case = Case(50)
+        def forever():
+            while True:
+                case.run(2)
+        threading.Thread(target=forever, daemon=True).start()
+        threading.Event().wait(0.05)
+        print("end")
+    """
+    assert in_process(code) == "end\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_interrupt_leaves_everything_usable() -> None:
+    code = """
+        case = Case(200_000)
+        want = case.run(2).tobytes()
+        hits = 0
+        for _ in range(5):
+            timer = threading.Timer(0.02, lambda: os.kill(os.getpid(), signal.SIGINT))
+            timer.start()
+            try:
+                for _ in range(100_000):
+                    case.again(2)
+            except KeyboardInterrupt:
+                hits += 1
+            timer.join()
+            assert case.run(2).tobytes() == want
+        print(hits)
+    """
+    assert signal.SIGINT
+    assert in_process(code) == "5\n"
