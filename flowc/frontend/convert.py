@@ -19,7 +19,7 @@ from flowc.frontend.shape import Dimension, TensorShape
 from flowc.frontend.tensor import Tensor
 from flowc.ir.dims import Dim, Shape, Sym
 from flowc.ir.node import Node, Value
-from flowc.ir.types import F32, F64, I32, DType, TensorType, as_dtype
+from flowc.ir.types import F16, F32, F64, I32, DType, TensorType, as_dtype
 
 # arrays
 
@@ -140,10 +140,13 @@ def convert_to_tensor(value: Any, dtype: Any = None, name: str | None = None, pr
     return convert(value, dtype, name)
 
 
+_TENSORFLOWS = {"float": F32, "double": F64, "half": F16}  # where NumPy means other types by these words
+
+
 def as_dtype_checked(value: Any) -> DType:
     """A dtype from what the user gives for one; DTypeError with the user's line."""
     try:
-        return as_dtype(value)
+        return _TENSORFLOWS.get(value) or as_dtype(value) if isinstance(value, str) else as_dtype(value)
     except TypeError as error:
         raise DTypeError(str(error), location=user_location()) from None
 

@@ -31,6 +31,7 @@ from flowc.transforms.specialize import Specializer
 
 Array = np.ndarray
 _LIST = object()  # in a signature's key: fetches came as a list
+_KEPT_CALLS = 64  # sets of fed shapes for which a plan keeps a prepared call
 _GROWTHS_TO_WARN = 4  # nodes added by one line between runs, so many times in a row, are a loop
 
 
@@ -115,7 +116,8 @@ class Session:
         if call is None:
             call = self._first_call(plan, fed)
         with call.lock:
-            assert call.fill(fed), "converted feeds have the form that the call expects"
+            if not call.fill(fed):
+                raise AssertionError("converted feeds have the form that the call expects")
             results = call.launch()
             if plan.counter is not None:
                 plan.counter += 1
@@ -139,11 +141,13 @@ class Session:
         signature = signatures.get(key)
         if signature is None:
             signature = signatures[key] = Signature(self.graph, resolved, feeds)
-        plan = Plan(signature)
+        plan = self._plans.get(key)  # of a nest with lists or dicts inside, which has no shorter key
+        if plan is None:
+            plan = self._plans[key] = Plan(signature)
         try:
             short = (_LIST, tuple(fetches), *(feed_dict or ())) if fetches.__class__ is list else (fetches, *(feed_dict or ()))
             self._plans[short] = plan
-        except TypeError:  # a nest with lists or dicts inside: found again by the slower key, in the graph
+        except TypeError:
             pass
         return plan
 
@@ -176,6 +180,8 @@ class Session:
         if extraction.uses_counter:
             rest.append(self._run_counter())
             plan.counter = rest[-1]
+        if len(plan.calls) >= _KEPT_CALLS:
+            plan.calls.clear()
         call = plan.calls[tuple([array.shape for array in fed])] = executable.prepare(fed + rest, len(fed))
         return call
 

@@ -170,3 +170,12 @@ def test_a_list_with_tensors_is_stacked():
 def test_strings_are_no_tensors():
     with pytest.raises(DTypeError, match="'hello' is not made of numbers"):
         tf.constant("hello")
+
+
+def test_dtypes_by_tensorflows_words():
+    assert [tf.placeholder(word).dtype for word in ("float", "double", "half", "float32", "int32", "bool")] == [
+        tf.float32, tf.float64, tf.float16, tf.float32, tf.int32, tf.bool,
+    ]  # fmt: skip
+    assert tf.placeholder(np.float32).dtype is tf.float32 and tf.placeholder(float).dtype is tf.float32
+    with pytest.raises(DTypeError, match="'floaty' is not a dtype"):
+        tf.placeholder("floaty")

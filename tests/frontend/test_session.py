@@ -264,3 +264,29 @@ def test_a_tensor_fed_twice_is_refused():
 def test_a_number_cannot_be_fetched():
     with pytest.raises(FetchError, match="int 3 cannot be fetched"):
         tf.Session().run(3)
+
+
+def test_a_nest_within_a_nest_is_worked_out_once():
+    x = tf.placeholder(tf.float32)
+    y = x * 2
+    session = tf.Session()
+    before = executable.builds
+    for value in (1, 2, 3):
+        assert session.run({"a": [x, {"y": y}], "b": (y,)}, {x: value}) == {"a": [value, {"y": 2 * value}], "b": (2 * value,)}
+    assert executable.builds == before + 1
+
+
+def test_many_shapes_leave_the_answers_right():
+    x = tf.placeholder(tf.float32, [None])
+    total = tf.reduce_sum(x)
+    session = tf.Session()
+    assert [session.run(total, {x: np.ones(n)}) for n in range(1, 200)] == list(range(1, 200))
+
+
+def test_a_program_that_is_fed_ints_and_truth_values():
+    i, t = tf.placeholder(tf.int64, [None]), tf.placeholder(tf.bool, [None])
+    y = tf.where(t, i, -i)
+    session = tf.Session()
+    for _ in range(2):
+        assert session.run(y, {i: [1, 2], t: [True, False]}).tolist() == [1, -2]
+        assert session.run(y, {i: np.array([1, 2], np.int8), t: np.array([0, 1])}).tolist() == [-1, 2]
