@@ -158,10 +158,8 @@ def main_digits(directory: str, say: Callable[[str], None] = print) -> int:
     except OSError as error:
         say(f"flowc data digits: {directory} cannot be written: {error.strerror or error}")
         return 1
-    arrays = mnist_arrays()
     for path in paths:
-        array = arrays[path.name]
-        kind = "images of 28 x 28" if array.ndim == 3 else "labels"
-        say(f"{path}: {len(array)} {kind}, {path.stat().st_size / 1000:.0f} kB")
+        images = "images" in path.name
+        say(f"{path}: {len(read_idx(path, 3 if images else 1))} {'images of 28 x 28' if images else 'labels'}, {path.stat().st_size / 1000:.1f} kB")
     say("Real digits of UCI's optdigits (E. Alpaydin, C. Kaynak; CC BY 4.0), enlarged; training images also moved by one pixel.")
     return 0

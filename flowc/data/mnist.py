@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,8 @@ def _advice(folder: Path, missing: list[str], reason: str) -> MissingFilesError:
 
 
 def _download(url: str, path: Path, answered: threading.Event, failure: list[str]) -> None:
+    import urllib.request  # takes 20 ms, and few programs fetch
+
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as response:
             answered.set()
