@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,10 @@ def publish() -> None:
 
 # LLVM types and small pieces
 
-_LLVM = {types.boolean: i1, types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
-_LLVM |= {t: ir.IntType(t.bitwidth) for t in (types.int8, types.int16, types.int32, types.int64, types.uint8, types.uint16, types.uint32, types.uint64)}
+_LLVM: dict[Any, Any] = {types.boolean: i1, types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 FLOATS = ("f32", "f64")
 INTS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
-_SUFFIX = {"f32": "f", "f64": ""}
+_LLVM |= {type_named(name): ir.IntType(int(name[1:])) for name in INTS}
 
 
 def _external(builder: Any, name: str, result: Any, args: Any, text: Callable[[], Any] | None = None) -> Any:
@@ -73,7 +72,7 @@ def _external(builder: Any, name: str, result: Any, args: Any, text: Callable[[]
     return builder.call(function, list(args))
 
 
-def _intrinsic(builder: Any, name: str, args: Any) -> Any:
+def _intrinsic(name: str, builder: Any, args: Any) -> Any:
     kind = args[0].type
     suffix = {"float": "f32", "double": "f64"}.get(str(kind), str(kind))
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(args)), f"llvm.{name}.{suffix}")
@@ -88,19 +87,18 @@ def _scalar_emitters() -> None:
         for function, name in ((scalars.floor, "floor"), (scalars.ceil, "ceil"), (scalars.trunc, "trunc"), (scalars.rint, "rint"),
                                (scalars.sqrt, "sqrt"), (scalars.absolute, "fabs"), (scalars.copysign, "copysign")):  # fmt: skip
             operands = [dtype] * (2 if name == "copysign" else 1)
-            emit(function, dtype, *operands)(lambda builder, args, name=name: _intrinsic(builder, name, args))
+            emit(function, dtype, *operands)(partial(_intrinsic, name))
         for function, sign in ((scalars.minimum, "<"), (scalars.maximum, ">")):
-            emit(function, dtype, dtype, dtype)(lambda builder, args, sign=sign: _nan_aware(builder, sign, *args))
+            emit(function, dtype, dtype, dtype)(partial(_nan_aware, sign))
         emit(scalars.fmod, dtype, dtype, dtype)(lambda builder, args: builder.frem(*args))
         emit(scalars.isnan, "bool", dtype)(lambda builder, args: builder.fcmp_unordered("uno", args[0], args[0]))
         emit(scalars.isinf, "bool", dtype)(
-            lambda builder, args: builder.fcmp_ordered("==", _intrinsic(builder, "fabs", args), ir.Constant(args[0].type, float("inf"))))
+            lambda builder, args: builder.fcmp_ordered("==", _intrinsic("fabs", builder, args), ir.Constant(args[0].type, float("inf"))))
         emit(scalars.add_any_order, dtype, dtype, dtype)(lambda builder, args: builder.fadd(*args, flags=("reassoc",)))
     for dtype in INTS:
         order = "icmp_signed" if dtype[0] == "i" else "icmp_unsigned"
         for function, sign in ((scalars.minimum, "<"), (scalars.maximum, ">")):
-            emit(function, dtype, dtype, dtype)(
-                lambda builder, args, order=order, sign=sign: builder.select(getattr(builder, order)(sign, *args), *args))
+            emit(function, dtype, dtype, dtype)(partial(_extreme, order, sign))
         emit(scalars.absolute, dtype, dtype)(_absolute if dtype[0] == "i" else lambda builder, args: args[0])
         emit(scalars.isnan, "bool", dtype)(lambda builder, args: i1(0))
         emit(scalars.isinf, "bool", dtype)(lambda builder, args: i1(0))
@@ -111,18 +109,22 @@ def _scalar_emitters() -> None:
         emit(scalars.invert, dtype, dtype)(lambda builder, args: builder.not_(args[0]))
     for dtype in (*INTS, *FLOATS, "bool"):
         emit(scalars.select, dtype, "bool", dtype, dtype)(lambda builder, args: builder.select(*args))
-    for function in (scalars.minimum, scalars.maximum):
-        gate = "and_" if function is scalars.minimum else "or_"
-        emit(function, "bool", "bool", "bool")(lambda builder, args, gate=gate: getattr(builder, gate)(*args))
+    emit(scalars.minimum, "bool", "bool", "bool")(lambda builder, args: builder.and_(*args))
+    emit(scalars.maximum, "bool", "bool", "bool")(lambda builder, args: builder.or_(*args))
     emit(scalars.bits, "i32", "f32")(lambda builder, args: builder.bitcast(args[0], i32))
     emit(scalars.from_bits, "f32", "i32")(lambda builder, args: builder.bitcast(args[0], ir.FloatType()))
     emit(scalars.bits_f64, "i64", "f64")(lambda builder, args: builder.bitcast(args[0], i64))
     emit(scalars.from_bits_f64, "f64", "i64")(lambda builder, args: builder.bitcast(args[0], ir.DoubleType()))
 
 
-def _nan_aware(builder: Any, sign: str, x: Any, y: Any) -> Any:
+def _nan_aware(sign: str, builder: Any, args: Any) -> Any:
     """x where it wins or is NaN, else y, which may be NaN as well."""
+    x, y = args
     return builder.select(builder.or_(builder.fcmp_ordered(sign, x, y), builder.fcmp_unordered("uno", x, x)), x, y)
+
+
+def _extreme(order: str, sign: str, builder: Any, args: Any) -> Any:
+    return builder.select(getattr(builder, order)(sign, *args), *args)
 
 
 def _absolute(builder: Any, args: Any) -> Any:
@@ -178,7 +180,7 @@ def _c_library() -> None:
 
         def wide(builder: Any, args: Any, name: str = name) -> Any:
             if name == "sigmoid":
-                e = _external(builder, "exp", ir.DoubleType(), [builder.fneg(_intrinsic(builder, "fabs", args))])
+                e = _external(builder, "exp", ir.DoubleType(), [builder.fneg(_intrinsic("fabs", builder, args))])
                 one = ir.Constant(ir.DoubleType(), 1.0)
                 positive = builder.fcmp_ordered(">=", args[0], ir.Constant(ir.DoubleType(), 0.0))
                 return builder.fdiv(builder.select(positive, one, e), builder.fadd(one, e))
@@ -349,9 +351,10 @@ def _tile_emitters(function: Callable[..., Any], dtype: str) -> None:
             shape, rest = args[:2], args[2:]
             if len(rest) != len(kinds) or not all(isinstance(s, types.IntegerLiteral) for s in shape):
                 return None
-            if not all(isinstance(a, Pointer) and a.dtype == pointer if kind is None else isinstance(a, (types.Integer, types.Boolean)) for a, kind in zip(rest, kinds, strict=True)):
-                return None
-            return signature(types.none, *shape, *(a if kind is None else kind for a, kind in zip(rest, kinds, strict=True)))
+            for given, kind in zip(rest, kinds, strict=True):
+                if not (isinstance(given, Pointer) and given.dtype == pointer if kind is None else isinstance(given, (types.Integer, types.Boolean))):
+                    return None
+            return signature(types.none, *shape, *(given if kind is None else kind for given, kind in zip(rest, kinds, strict=True)))
 
     typing_registry.register_global(function, types.Function(TileTemplate))
 

@@ -9,22 +9,48 @@ file runs as plain Python. When it is compiled, `emitters` replaces the function
 `philox` are themselves compiled. Importing this module does not import Numba.
 """
 
+# ruff: noqa: F401 (this file is the list of names)
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from flowc.codegen import vmath
 from flowc.codegen.philox import philox
 from flowc.codegen.scalars import (
-    absolute, add_any_order, ceil, copysign, floor, fmod, invert, isinf, isnan, local_bool, local_f32, local_f64, local_i8, local_i16, local_i32,
-    local_i64, local_u8, local_u16, local_u32, local_u64, maximum, minimum, rint, select, sqrt, trunc,
+    absolute,
+    add_any_order,
+    ceil,
+    copysign,
+    floor,
+    fmod,
+    invert,
+    isinf,
+    isnan,
+    local_bool,
+    local_f32,
+    local_f64,
+    local_i8,
+    local_i16,
+    local_i32,
+    local_i64,
+    local_u8,
+    local_u16,
+    local_u32,
+    local_u64,
+    maximum,
+    minimum,
+    rint,
+    select,
+    sqrt,
+    trunc,
 )  # fmt: skip
 from flowc.codegen.tile import tile_f32, tile_f64
 from flowc.codegen.types import f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
+
 
 def _pointer(dtype: str) -> Callable[[Any, int], Any]:
     def pointer(args: Any, slot: int) -> Any:
@@ -98,11 +124,11 @@ def _erf(x: Any) -> Any:
 
 MATH: dict[str, Callable[..., Any]] = {
     name: _by_dtype(name, getattr(vmath, name + "_f32", None), wide)
-    for name, wide in {
+    for name, wide in cast(dict[str, Callable[..., Any]], {
         "exp": np.exp, "log": np.log, "expm1": np.expm1, "log1p": np.log1p, "tanh": np.tanh, "sigmoid": _sigmoid, "sin": np.sin, "cos": np.cos,
         "tan": np.tan, "erf": _erf, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "atan2": np.arctan2,
         "mod": vmath.mod_f64, "floordiv": vmath.floordiv_f64,
-    }.items()
+    }).items()
 }  # fmt: skip
 exp, log, expm1, log1p, tanh, sigmoid = (MATH[n] for n in ("exp", "log", "expm1", "log1p", "tanh", "sigmoid"))
 sin, cos, tan, erf, asin, acos, atan = (MATH[n] for n in ("sin", "cos", "tan", "erf", "asin", "acos", "atan"))

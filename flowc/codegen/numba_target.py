@@ -12,7 +12,7 @@ Measured on the development machine (two slow cores): importing Numba 0.3 s, the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from llvmlite import ir
 from numba.core import callconv, cgutils, compiler, cpu, errors, lowering, typed_passes, types, untyped_passes
@@ -54,7 +54,7 @@ SCALARS: dict[str, types.Type] = {
 }  # fmt: skip
 
 
-def type_named(name: str) -> types.Type:
+def type_named(name: str) -> Any:
     """The type that a signature names: `f32`; `f32*` a pointer; marks after the star: `!` is written to, `&` may alias; "" no result."""
     if name == "":
         return types.void
@@ -223,11 +223,10 @@ class Translator:
         self.module = self.target.create_module(name)
         self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
         self.library = SharedModule(self.module)
-        self.flags = compiler.Flags()
-        self.flags.error_model = "numpy"
-        self.flags.enable_ssa = True
-        self.flags.no_compile = True
-        self.flags.no_rewrites = True
+        flags: Any = cast(Any, compiler.Flags())
+        flags.error_model = "numpy"
+        flags.enable_ssa = flags.no_compile = flags.no_rewrites = True
+        self.flags = flags
 
     def translate(self, function: Callable[..., Any], arguments: Sequence[str], result: str, callable_by_later: bool = True) -> ir.Function:
         """The LLVM function for `function` with parameters and result of the named types; functions translated later may call it."""

@@ -71,7 +71,7 @@ class _Cheaper(ast.NodeTransformer):
         start: ast.expr = ast.Constant(0) if len(call.args) == 1 else call.args[0]
         stop = call.args[0] if len(call.args) == 1 else call.args[1]
         step: ast.expr = call.args[2] if len(call.args) == 3 else ast.Constant(1)
-        if not isinstance(step, ast.Constant) or step.value <= 0:
+        if not isinstance(step, ast.Constant) or not isinstance(step.value, int) or step.value <= 0:
             return node
         name = node.target.id
         statements: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], start)]

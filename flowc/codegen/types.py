@@ -2,6 +2,13 @@
 
 import numpy as np
 
-i8, i16, i32, i64 = np.int8, np.int16, np.int32, np.int64
-u8, u16, u32, u64 = np.uint8, np.uint16, np.uint32, np.uint64
-f32, f64 = np.float32, np.float64
+i8 = np.int8
+i16 = np.int16
+i32 = np.int32
+i64 = np.int64
+u8 = np.uint8
+u16 = np.uint16
+u32 = np.uint32
+u64 = np.uint64
+f32 = np.float32
+f64 = np.float64

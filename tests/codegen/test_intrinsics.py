@@ -28,7 +28,7 @@ def test_importing_the_names_does_not_import_numba() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_extremes_of_floats_propagate_nan(name: str, dtype: type) -> None:
     x, y = pairs(dtype)
-    make = lambda: {"x": x.copy(), "y": y.copy(), "out": np.zeros_like(x)}  # noqa: E731
+    make = lambda: {"x": x.copy(), "y": y.copy(), "out": np.zeros_like(x)}
     compiled, plain = both(f"for i in range(n):\n    out[i] = {name}(x[i], y[i])", make, n=x.size)
     assert same_bits(compiled["out"], plain["out"])
     np.testing.assert_array_equal(compiled["out"], getattr(np, name)(x, y))
@@ -100,7 +100,7 @@ for i in range(n):
     low[i] = lower_bound(100, i, n)
     high[i] = upper_bound(100, i, n)
 """
-    make = lambda: {k: np.zeros(23, np.int64) for k in ("q", "r", "low", "high")}  # noqa: E731
+    make = lambda: {k: np.zeros(23, np.int64) for k in ("q", "r", "low", "high")}
     compiled, plain = both(body, make, n=23)
     for name in compiled:
         assert same_bits(compiled[name], plain[name]), name

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.codegen.programs import both, same_bits
 
 from flowc.codegen.philox import philox
+from tests.codegen.programs import both, same_bits
 
 # Random123, kat_vectors: philox4x32-10 with counter and key all zero, and with the digits of pi
 ZERO = [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]

@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 import pytest
-from tests.codegen.programs import both, call, kernel_text, run, signatures, table
 
 from flowc.codegen import build, tile
 from flowc.codegen.objects import load
+from tests.codegen.programs import both, call, kernel_text, run, signatures, table
 
 RNG = np.random.default_rng(0)
 NUMBERS = ("out_at", "a_at", "b_at", "rows", "columns", "outer", "inner", "out_row", "a_row", "a_outer", "a_inner", "b_outer", "b_inner", "accumulate")
