@@ -37,7 +37,7 @@ class Structure:
         if issubclass(self.kind, Mapping):
             return self.kind(zip(self.keys, items, strict=True))
         if dataclasses.is_dataclass(self.kind):
-            return self.kind(**dict(zip(self.keys, items, strict=True)))  # type: ignore[arg-type]
+            return self.kind(**dict(zip(self.keys, items, strict=True)))  # type: ignore[operator, arg-type]
         if hasattr(self.kind, "_fields"):
             return self.kind(*items)
         return self.kind(items)

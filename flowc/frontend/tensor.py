@@ -125,7 +125,7 @@ class Operand:
     def __bool__(self) -> bool:
         raise FlowcError(
             "a tensor has no truth value before it is run: `if tensor:` and `and`, `or`, `not` on tensors cannot work in a graph",
-            f"{self!r}: use tf.where or tf.logical_and, or session.run(tensor) first",
+            f"{self!r}: use tf.where or tf.logical_and, or session.run(tensor) first; flowc.compile takes Python values in static=(name,)",
             user_location(),
         )
 

@@ -108,15 +108,17 @@ class Compiled:
         self.name = identifier(name or re.sub(r"[<>]", "", getattr(function, "__name__", "compiled")))
         self.compilations = 0
         self._traces: dict[Any, Trace] = {}
-        self._plans: dict[Any, Plan] = {}  # by the shapes and dtypes of plain positional arguments
+        self._plans: dict[Any, Plan] = {}  # by what _quick_key makes of positional arguments
         self._last: Plan | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            plan = self._plans.get(_quick_key(args))
+        if not kwargs and not self.signature.static:
+            leaves: list[Any] = []
+            key = _quick_key(args, leaves)
+            plan = self._plans.get(key)
             if plan is not None and not isinstance(get_default_graph(), TraceGraph):
                 self._last = plan
-                return plan.run(args)
+                return plan.run(leaves)
         return self._call(args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -131,8 +133,9 @@ class Compiled:
         arguments, rebuild = self.signature.bind(self.name, args, kwargs)
         plan = self._plan(arguments, rebuild)
         self._last = plan
-        key = _quick_key(args)
-        if key is not None and not kwargs and len(arguments) == len(args):
+        leaves: list[Any] = []
+        key = _quick_key(args, leaves)
+        if key is not None and not kwargs and [np.shape(leaf) for leaf in leaves] == [a.shape for a in arguments]:
             self._plans[key] = plan
         return plan.run([a.value for a in arguments])
 
@@ -229,18 +232,29 @@ class Compiled:
         return self._inspected().executable.njit()
 
 
-def _quick_key(args: tuple[Any, ...]) -> Any:
-    """Shapes and dtypes of arguments that are all arrays or floats; None where they are not."""
-    key: list[Any] = []
-    for arg in args:
-        kind = type(arg)
-        if kind is np.ndarray:
-            key.append((arg.shape, arg.dtype))
-        elif kind is float:
-            key.append(kind)
-        else:
+def _quick_key(value: Any, leaves: list[Any]) -> Any:
+    """A key that tells structures, shapes and dtypes apart, with the leaves beside it; None for values that need a closer look."""
+    kind = type(value)
+    if kind is np.ndarray:
+        leaves.append(value)
+        return value.shape, value.dtype
+    if kind is float or (kind is int and -(2**31) <= value < 2**31):
+        leaves.append(value)
+        return kind
+    if kind is tuple or kind is list:
+        parts: list[Any] = [kind]
+        items = value
+    elif kind is dict:
+        parts = [kind, *value]
+        items = value.values()
+    else:
+        return None
+    for item in items:
+        part = _quick_key(item, leaves)
+        if part is None:
             return None
-    return tuple(key)
+        parts.append(part)
+    return tuple(parts)
 
 
 def _holds_tensor(nest: Any) -> bool:
