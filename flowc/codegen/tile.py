@@ -96,7 +96,8 @@ def tile_text(dtype: str, mr: int, nv: int) -> str:
     put(f"declare {vector} @llvm.masked.load.{suffix}.p0(ptr, i32, {mask}, {vector})")
     put(f"declare void @llvm.masked.store.{suffix}.p0({vector}, ptr, i32, {mask})")
     put(f"define linkonce_odr hidden void @{tile_name(dtype, mr, nv)}(ptr %c, ptr noalias readonly %a, ptr noalias readonly %b, i64 %rows, "
-        "i64 %columns, i64 %outer, i64 %inner, i64 %c_row, i64 %a_row, i64 %a_outer, i64 %a_inner, i64 %b_outer, i64 %b_inner, i1 %accumulate) noinline nounwind {")
+        "i64 %columns, i64 %outer, i64 %inner, i64 %c_row, i64 %a_row, i64 %a_outer, i64 %a_inner, i64 %b_outer, i64 %b_inner, "
+        "i1 %accumulate) noinline nounwind {")
     put("entry:")
     put("  %last_row = sub i64 %rows, 1")
     splat("column_count", "%columns", "i64", f"<{n} x i64>")
