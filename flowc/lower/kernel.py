@@ -20,6 +20,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import ArgFold, Fold, Nest
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Elements, Flat, Index, hint, located, ravel
+from flowc.lower.rename import symbol_names
 from flowc.transforms.fuse import is_reduction, is_view, squeezed
 
 
@@ -60,7 +61,7 @@ def begin(f: Function, in_place: dict[int, int]) -> KernelBuilder:
             results[result] = unique_name(hint(result) + "_out", taken)
             buffers.append(Buffer(results[result], result.tensor.dtype, result.tensor.size, "out"))
     elements = Elements(f, names)
-    elements.taken |= taken
+    elements.taken |= taken | symbol_names(f)
     elements.open([Comment(located(f.nodes))])
     return KernelBuilder(f, results, elements, buffers)
 

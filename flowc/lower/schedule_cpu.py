@@ -39,6 +39,7 @@ from flowc.lower.kernel import (
     spread,
     start_value,
 )  # fmt: skip
+from flowc.lower.rename import nest_plan
 from flowc.transforms.fuse import is_reduction, reduction_axes, squeezed
 
 CHUNK = 8192  # elements of one chunk of a full or column reduction
@@ -318,16 +319,13 @@ def _join_parts(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], cou
 def nest(k: KernelBuilder, root: Node) -> None:
     """The root's own loops; what follows it is computed where its elements are final, or in a sweep after them."""
     elements = k.elements
-    lowering = root.op.lowering
-    assert isinstance(lowering, Nest)
     operands = [elements.names[n] for n in root.inputs]
     out = k.result_names.get(root)
     if out is None:
         out = elements.unique(f"{hint(root)}_out")
-    plan = lowering.build(operands, out, [n.tensor for n in root.inputs], root.tensor, dict(root.attrs))
-    statements = list(plan.statements if isinstance(plan, loops.NestPlan) else plan)
-    if isinstance(plan, loops.NestPlan):
-        k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
+    plan = nest_plan(root, operands, out, elements.unique)
+    statements = list(plan.statements)
+    k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
     top = elements.scopes[-1].statements
     results = [r for r in k.f.results if r is not root]
     if not results:

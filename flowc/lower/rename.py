@@ -1,0 +1,97 @@
+"""An op's own loop nest, with names unlike all others of its kernel.
+
+    for image in parallel(n): ...          in a kernel with a buffer `image`   ->   for image_1 in parallel(n): ...
+
+A nest names its loops without knowing what else the kernel holds: the user's names of operands and symbols, what is fused after it. So it
+is built with stand-ins for those (`$0`, `$out`, `$b`), which no name of its own can equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from flowc.ir import loops
+from flowc.ir.dims import Dim, Sym, substitute, symbols
+from flowc.ir.function import Function
+from flowc.ir.loops import Alloc, Expr, For, Let, NestPlan, Statement
+from flowc.ir.node import Node
+from flowc.ir.op import Nest
+from flowc.ir.types import TensorType
+
+_NAMES = {"var", "name", "buffer", "out", "a", "b"}  # the fields of expressions and statements that are names of variables or buffers
+
+
+def symbol_names(f: Function) -> set[str]:
+    """The symbols in the types of a Function's values: the extents of its kernel."""
+    types = [n.type for n in (*f.params, *f.nodes) if isinstance(n.type, TensorType)]
+    return {s for t in types for dim in t.dims for s in symbols(dim)}
+
+
+def nest_plan(root: Node, operands: Sequence[str], out: str, unique: Callable[[str], str]) -> NestPlan:
+    """The loops of a node whose lowering is a Nest, over these buffers; `unique` gives each of its variables and workspaces a name."""
+    lowering = root.op.lowering
+    assert isinstance(lowering, Nest)
+    types = [n.tensor for n in root.inputs]
+    extents = {s for t in (*types, root.tensor) for dim in t.dims for s in symbols(dim)}
+    stand_ins: dict[str, Dim] = {s: Sym.named(f"${s}") for s in extents}
+    attrs = {name: _attribute(value, stand_ins) for name, value in root.attrs.items()}
+    buffers = [f"${i}" for i in range(len(operands))]
+    made = lowering.build(list(buffers), "$out", [t.substitute(stand_ins) for t in types], root.tensor.substitute(stand_ins), attrs)
+    plan = made if isinstance(made, NestPlan) else NestPlan(tuple(made))
+    names = {**dict(zip(buffers, operands, strict=True)), "$out": out, **{f"${s}": s for s in extents}}
+    for name in dict.fromkeys((*(name for name, _, _ in plan.workspaces), *_bound(plan.statements))):
+        names[name] = unique(name.replace("$out", out))
+    back: dict[str, Dim] = {f"${s}": Sym.named(s) for s in extents}
+    workspaces = tuple((names[name], dtype, substitute(size, back)) for name, dtype, size in plan.workspaces)
+    return NestPlan(tuple(_statement(s, names) for s in plan.statements), workspaces)
+
+
+def _attribute(value: Any, stand_ins: Mapping[str, Dim]) -> Any:
+    if isinstance(value, Sym):
+        return substitute(value, stand_ins)
+    return tuple(_attribute(v, stand_ins) for v in value) if isinstance(value, tuple) else value
+
+
+def _bound(statements: Iterable[Statement]) -> Iterator[str]:
+    for s in statements:
+        if isinstance(s, For):
+            yield s.var
+        elif isinstance(s, Let | Alloc):
+            yield s.name
+        for inner in loops.children(s):
+            yield from _bound(inner)
+
+
+def _statement(s: Any, names: Mapping[str, str]) -> Any:
+    changed = {}
+    for item in fields(s):
+        old = getattr(s, item.name)
+        if isinstance(old, Expr):
+            new: Any = _expr(old, names)
+        elif isinstance(old, tuple) and old and isinstance(old[0], Statement):
+            new = tuple(_statement(inner, names) for inner in old)
+        elif item.name in _NAMES and isinstance(old, str):
+            new = names.get(old, old)
+        else:
+            continue
+        if new is not old:
+            changed[item.name] = new
+    return replace(s, **changed) if changed else s
+
+
+def _expr(e: Any, names: Mapping[str, str]) -> Any:
+    changed = {}
+    for item in fields(e):
+        old = getattr(e, item.name)
+        if isinstance(old, Expr):
+            new: Any = _expr(old, names)
+        elif item.name == "args":
+            new = tuple(_expr(x, names) for x in old)
+        elif item.name in ("name", "buffer"):
+            new = names.get(old, old)
+        else:
+            continue
+        changed[item.name] = new
+    return replace(e, **changed) if changed else e
