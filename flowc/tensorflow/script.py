@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType, TracebackType
 
 from flowc.errors import FlowcError, Location
@@ -27,21 +28,13 @@ def run_script(path: str | os.PathLike[str], args: Sequence[str] = ()) -> int:
     """
     file = os.fspath(path)
     try:
-        with open(file, "rb") as stream:
-            source = stream.read()
+        source = read_source(file)
     except OSError as error:
         print(f"flowc run: {file}: {error.strerror}", file=sys.stderr)
         return 2
-    install()
-    before = sys.argv, sys.path[:], sys.modules.get("__main__")
-    module = ModuleType("__main__")
-    module.__file__ = file
-    module.__dict__["__builtins__"] = __builtins__
-    sys.argv = [file, *args]
-    sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
-    sys.modules["__main__"] = module
     try:
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+        with as_main(file, args) as module:
+            exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
         return 0
     except SystemExit as stop:
         return _exit_code(stop)
@@ -52,6 +45,27 @@ def run_script(path: str | os.PathLike[str], args: Sequence[str] = ()) -> int:
         sys.stdout.flush()
         print(report(error), file=sys.stderr)
         return 1
+
+
+def read_source(file: str) -> bytes:
+    """A script's text; OSError where the file cannot be read."""
+    with open(file, "rb") as stream:
+        return stream.read()
+
+
+@contextmanager
+def as_main(file: str, args: Sequence[str] = ()) -> Iterator[ModuleType]:
+    """Inside, the process is as `python file args` makes it, with `import tensorflow` answered by flowc; the new `__main__`."""
+    install()
+    before = sys.argv, sys.path[:], sys.modules.get("__main__")
+    module = ModuleType("__main__")
+    module.__file__ = file
+    module.__dict__["__builtins__"] = __builtins__
+    sys.argv = [file, *args]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
+    sys.modules["__main__"] = module
+    try:
+        yield module
     finally:
         sys.argv, sys.path[:] = before[0], before[1]
         if before[2] is not None:
