@@ -13,10 +13,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowc.ir import loops
+from flowc.ir.function import CONSTANT
 from flowc.ir.loops import Const, Expr, For, If, Load, Statement, Store, Tile
 from flowc.ir.node import Node
-from flowc.lower.element import ZERO, unravel
+from flowc.ir.op import Kind
+from flowc.lower.element import ZERO, Flat, Index, unravel
 from flowc.lower.kernel import KernelBuilder, spread
+from flowc.transforms.fuse import is_view, squeezed
 
 
 def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], results: list[Node], keep: bool) -> list[Statement] | None:
@@ -99,17 +102,31 @@ def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, resu
     elements.open()
     at = elements.let("at", store.index, elements.scopes[-1])
     value = elements.let(f"{root.op.name}_sum", store.value, elements.scopes[-1])
-    index = tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
+    index: Index = Flat((at,))
+    if not _flat(k, root):
+        index = tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
     if root in k.result_names:
         elements.scopes[-1].statements.append(Store(out, at, value))
     _store_results(k, root, index, value, results)
     return list(elements.close())
 
 
-def _store_results(k: KernelBuilder, root: Node, index: tuple[Expr, ...], value: Expr, results: list[Node]) -> None:
+def _flat(k: KernelBuilder, root: Node) -> bool:
+    """Whether what follows reads everything at the root's own place (or single values), so that the flat place will do."""
+    domain = squeezed(root.tensor.dims)
+    followers = [n for n in k.f.nodes if n is not root]
+    shapes = {squeezed(n.tensor.dims) for f in followers for n in (f, *f.inputs)}
+    return shapes <= {(), domain} and all(n.op.kind is Kind.MAP or is_view(n) or n.op is CONSTANT or squeezed(n.tensor.dims) == () for n in followers)
+
+
+def _store_results(k: KernelBuilder, root: Node, index: Index, value: Expr, results: list[Node]) -> None:
     elements = k.elements
     scope = elements.scopes[-1]
     named = elements.let(f"{root.op.name}_sum", value, scope)
+    if isinstance(index, Flat):
+        elements.give(root, index, named)
+        elements.store((k.result_names[r], r, spread(index, r.tensor.dims)) for r in results)
+        return
     normal = tuple(ZERO if d == 1 else i for i, d in zip(index, root.tensor.dims, strict=True))
     elements.give(root, normal, named)
     kept = tuple(i for i, d in zip(normal, root.tensor.dims, strict=True) if d != 1)

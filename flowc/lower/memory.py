@@ -122,7 +122,9 @@ def reads_own_element_only(f: Function, param: Node, result: Node) -> bool:
             return False
     for user in f.users()[param]:
         if isinstance(user.op.lowering, Nest):
-            return False
+            if any(n is param for i, n in enumerate(user.inputs) if i not in user.op.like):
+                return False
+            continue
         if not folds and not (user.op.kind is Kind.MAP or is_view(user)):
             return False
         if not folds and squeezed(user.tensor.dims) != domain:
