@@ -20,7 +20,7 @@ from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
 from flowc.ops.constructors import contraction, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
-from flowc.ops.tiles import TILED, ZERO, blocks, lanes, over, serial, smaller, tile_shape, transposition, var
+from flowc.ops.tiles import TILED, ZERO, blocks, counter, lanes, over, serial, smaller, tile_shape, transposition, var
 
 SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
 
@@ -66,6 +66,7 @@ class _Product:
         if not transpose_a and all(d == 1 for d in y_batch) and x_batch == self.batch:
             self.m, self.batch, x_batch, y_batch = product((*self.batch, self.m)), (), (), ()  # one tall product
         self.count = product(self.batch)
+        self.here = counter("batch", extent(self.count))
         self.y_count = product(y_batch)
         self.a_matrix, self.b_matrix = self.place(x_batch), self.place(y_batch)
         if transpose_b and (self.n == 1 or self.k == 1):
@@ -73,16 +74,15 @@ class _Product:
 
     def place(self, shape: Shape) -> Expr:
         """Which matrix of an operand belongs to the result's matrix `batch`; 1s broadcast."""
+        stride, rest, total = index(1), self.here, ZERO
         if shape == self.batch:
-            return var("batch")
-        at, stride, rest = ZERO, index(1), var("batch")
-        total: Expr = at
+            return rest
         for axis in range(1, len(self.batch) + 1):
             n = extent(self.batch[-axis])
             if axis <= len(shape) and shape[-axis] != 1:
                 total = total + (rest % n) * stride
                 stride = stride * n
-            rest = rest // n  # type: ignore[assignment]
+            rest = rest // n
         return total
 
     @property
@@ -95,14 +95,16 @@ class _Product:
         m, n, k = extent(self.m), extent(self.n), extent(self.k)
         rows, vectors = shape = tile_shape(self.m, self.n, self.dtype)
         columns = vectors * lanes(self.dtype)
-        i, j = var("row_block") * rows, var("column_block") * columns
+        extents = (("batch", extent(self.count)), ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows)))
+        _, column_block, row_block = (counter(*e) for e in extents)
+        i, j = row_block * rows, column_block * columns
         a_row, a_inner = self.a_strides
         tile = Tile(
-            out=out, a=self.a, b=b, out_at=var("batch") * (m * n) + i * n + j, a_at=self.a_matrix * (m * k) + i * a_row,
+            out=out, a=self.a, b=b, out_at=self.here * (m * n) + i * n + j, a_at=self.a_matrix * (m * k) + i * a_row,
             b_at=b_matrix * (k * n) + j, rows=smaller(m - i, rows), columns=smaller(n - j, columns), outer=index(1), inner=k,
             out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner, b_outer=ZERO, b_inner=n, accumulate=ZERO, dtype=self.dtype, shape=shape,
         )  # fmt: skip
-        return over((("batch", extent(self.count)), ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows))), (tile,))
+        return over(extents, (tile,))
 
     def dots(self) -> Statement:
         """Plain loops: one sum per element."""
@@ -110,14 +112,15 @@ class _Product:
         wide = F32 if self.dtype is F16 else self.dtype
         a_row, a_inner = self.a_strides
         b_inner, b_column = (index(1), k) if self.transpose_b else (n, index(1))
-        x = Load(self.a, self.a_matrix * (m * k) + var("row") * a_row + var("step") * a_inner, self.dtype)
+        row = counter("row", m)
+        x = Load(self.a, self.a_matrix * (m * k) + row * a_row + var("step") * a_inner, self.dtype)
         y = Load(self.b, self.b_matrix * (k * n) + var("step") * b_inner + var("column") * b_column, self.dtype)
         total = Var("total", wide)
         body = serial(
             "column", n,
             Alloc("total", wide, lift(0, wide)),
             serial("step", k, Store("total", None, cast(x, wide) * cast(y, wide), "add")),
-            Store(self.out, var("batch") * (m * n) + var("row") * n + var("column"), cast(total, self.dtype)),
+            Store(self.out, self.here * (m * n) + row * n + var("column"), cast(total, self.dtype)),
         )  # fmt: skip
         return over((("batch", extent(self.count)), ("row", m)), (body,))
 

@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flowc.ir.dims import Dim, ceildiv
-from flowc.ir.loops import Expr, For, Let, Load, Operand, Statement, Store, Var, apply, extent, index, lift
+from flowc.ir.loops import Const, Expr, For, Let, Load, Operand, Statement, Store, Var, apply, children, expressions, extent, index, lift, operands
 from flowc.ir.types import F32, F64, I64, DType
 
 MOST_ROWS = 14  # with two vectors of columns: 28 accumulators of the 32 registers of AVX-512, the fastest tile measured
@@ -57,17 +57,41 @@ def blocks(size: Dim, block: int) -> Expr:
     return extent(ceildiv(size, block))
 
 
+def counter(name: str, n: Expr) -> Expr:
+    """The place along one extent of `over`: 0 where there is only one place."""
+    return ZERO if isinstance(n, Const) and n.value == 1 else var(name)
+
+
 def over(extents: Sequence[tuple[str, Expr]], body: Sequence[Statement]) -> For:
-    """A parallel loop over every combination of the named extents, the last one fastest."""
+    """A parallel loop over every combination of the named extents, the last one fastest; `counter` gives each one's place."""
     total: Expr = index(1)
     for _, n in extents:
         total = total * n
-    lets: list[Statement] = []
+    lets: list[Let] = []
     rest: Expr = var("unit")
     for place, (name, n) in reversed(list(enumerate(extents))):
-        lets.append(Let(name, rest % n if place else rest))
+        outermost = all(counter(*e) is ZERO for e in extents[:place])
+        lets.append(Let(name, rest if outermost and counter(name, n) is not ZERO else rest % n))
         rest = rest // n
+    used = set(_names(body))
+    lets = [let for let in lets if let.name in used]
     return For("unit", ZERO, total, "parallel", (*reversed(lets), *body))
+
+
+def _names(body: Iterable[Statement]) -> Iterator[str]:
+    """The variables that statements read."""
+
+    def of(e: Expr) -> Iterator[str]:
+        if isinstance(e, Var):
+            yield e.name
+        for inner in operands(e):
+            yield from of(inner)
+
+    for s in body:
+        for e in expressions(s):
+            yield from of(e)
+        for inner in children(s):
+            yield from _names(inner)
 
 
 def serial(name: str, stop: Expr, *body: Statement) -> For:
@@ -84,9 +108,11 @@ def transposition(target: str, source: str, dtype: DType, count: Dim, rows: Dim,
     In blocks of 64 by 16: a block reads whole cache lines of the source and writes whole lines of the target.
     """
     m, n = extent(rows), extent(columns)
-    i, j = var("from_row") * 64 + var("i_in"), var("from_column") * 16 + var("j_in")
-    base = var("matrix") * (m * n)
+    extents = (("matrix", extent(count)), ("from_row", blocks(rows, 64)), ("from_column", blocks(columns, 16)))
+    matrix, row_block, column_block = (counter(*e) for e in extents)
+    i, j = row_block * 64 + var("i_in"), column_block * 16 + var("j_in")
+    base = matrix * (m * n)
     copy = Store(target, base + i * n + j, Load(source, base + j * m + i, dtype))
-    inner = vector("j_in", smaller(n - var("from_column") * 16, 16), copy)
-    body = serial("i_in", smaller(m - var("from_row") * 64, 64), inner)
-    return over((("matrix", extent(count)), ("from_row", blocks(rows, 64)), ("from_column", blocks(columns, 16))), (body,))
+    inner = vector("j_in", smaller(n - column_block * 16, 16), copy)
+    body = serial("i_in", smaller(m - row_block * 64, 64), inner)
+    return over(extents, (body,))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import flowc.ops  # noqa: F401  (fills the op table)
 from flowc import config
 from flowc.ir.dims import Sym
 from flowc.ir.function import Builder
@@ -21,7 +22,12 @@ def product(names, symbol):
 
 @pytest.mark.parametrize(
     ("names", "symbol"),
-    [(("unit", "row_block", "column_block"), "batch"), (("batch", "out", "i"), "j"), (("a", "b", "begin"), "unit"), (("matmul_out", "relu_out", "at"), "row_block")],
+    [
+        (("unit", "row_block", "column_block"), "batch"),
+        (("batch", "out", "i"), "j"),
+        (("a", "b", "begin"), "unit"),
+        (("matmul_out", "relu_out", "at"), "row_block"),
+    ],
 )
 def test_operands_and_symbols_named_like_loops_change_nothing(names, symbol):
     f = product(names, symbol)
