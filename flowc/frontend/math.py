@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from flowc.errors import FlowcError, ShapeError, user_location
-from flowc.frontend.convert import as_dtype_checked, binary, convert, emit, function_of_floats, graph_of, has_tensor, unary
+from flowc.frontend.convert import as_dtype_checked, binary, convert, emit, function_of_floats, graph_of, has_tensor, pair, unary
 from flowc.frontend.tensor import Tensor
 from flowc.ir.types import BOOL, F32, F64, I32, I64, DType
 
@@ -99,6 +99,14 @@ round = rint = _function("round", "Round", "The nearest whole number, halves to 
 is_nan = _function("is_nan", "IsNan", "Whether x is NaN.")
 is_inf = _function("is_inf", "IsInf", "Whether x is infinite.")
 is_finite = _function("is_finite", "IsFinite", "Whether x is neither infinite nor NaN.")
+
+
+def div(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y by Python 2's rules: of ints the quotient rounded down, of floats the true one."""
+    graph = graph_of(x, y)
+    with graph.name_scope(name or "div") as scope:
+        left, right = pair("div", x, y, graph)
+        return emit("floordiv" if left.dtype.is_int else "div", (left, right), scope, graph)
 
 
 def erfc(x: Any, name: str | None = None) -> Tensor:
@@ -262,6 +270,20 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
     return unary("cumsum", x, name, "Cumsum", axis=int(axis), exclusive=bool(exclusive), reverse=bool(reverse))
 
 
+def norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: Any = None, name: str | None = None, keep_dims: Any = None) -> Tensor:
+    """The norm of vectors along axes (None: of all elements): "euclidean" or 2, 1, or infinity. ShapeError for another order."""
+    kept = _one_of(keepdims, keep_dims, "keepdims and keep_dims")
+    with graph_of(tensor).name_scope(name or "norm") as scope:
+        value = abs(convert(tensor))
+        if ord in ("euclidean", 2):
+            return unary("sqrt", reduce_sum(square(value), axis, kept), scope, "Sqrt")
+        if ord == 1:
+            return reduce_sum(value, axis, kept, scope)
+        if ord == np.inf:
+            return reduce_max(value, axis, kept, scope)
+    raise ShapeError(f"norm: order {ord!r} is none of 'euclidean', 1, 2 and infinity", location=user_location())
+
+
 # products
 
 
@@ -277,8 +299,6 @@ def matmul(
     name: str | None = None,
 ) -> Tensor:
     """The product of matrices [..., n, k] and [..., k, m], or of stacks of them; `transpose_a` and `transpose_b` swap the last two axes first."""
-    from flowc.frontend.convert import pair
-
     graph = graph_of(a, b)
     with graph.name_scope(name or "MatMul") as scope:
         left, right = pair("matmul", a, b, graph)

@@ -24,10 +24,10 @@ _DTYPES = listed(
 )
 _MATH = listed(
     "flowc.frontend.math",
-    "add subtract multiply divide truediv realdiv floordiv floor_div=floordiv floormod mod pow maximum minimum squared_difference equal not_equal "
+    "add subtract multiply div divide truediv realdiv floordiv floor_div=floordiv floormod mod pow maximum minimum squared_difference equal not_equal "
     "less less_equal greater greater_equal logical_and logical_or logical_xor logical_not negative abs sign square exp expm1 log log1p sqrt rsqrt "
     "reciprocal sin cos tan asin acos atan sinh cosh tanh sigmoid erf erfc floor ceil round rint is_nan is_inf is_finite log_sigmoid cast "
-    "to_float to_double to_int32 to_int64 add_n accumulate_n clip_by_value reduce_sum reduce_prod reduce_max reduce_min reduce_any reduce_all "
+    "to_float to_double to_int32 to_int64 add_n accumulate_n clip_by_value norm reduce_sum reduce_prod reduce_max reduce_min reduce_any reduce_all "
     "reduce_mean reduce_logsumexp count_nonzero argmax argmin arg_max arg_min cumsum matmul tensordot trace stop_gradient",
 )
 _ARRAYS = listed(
@@ -196,7 +196,6 @@ _ABSENT = {
     "Print": "fetch the tensor with session.run and print it",
     "py_func": "compute with NumPy between two runs and feed the result",
     "py_function": "compute with NumPy between two runs and feed the result",
-    "div": "use tf.divide, or tf.floordiv for ints",
     "string": "flowc computes with numbers only",
     "complex64": "flowc has no complex numbers",
     "complex128": "flowc has no complex numbers",

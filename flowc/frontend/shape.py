@@ -138,6 +138,23 @@ class TensorShape:
         pairs = zip(self.extents, theirs, strict=False)
         return len(self.extents) == len(theirs) and all(p == q for p, q in pairs if isinstance(p, int) and isinstance(q, int))
 
+    def concatenate(self, other: Any) -> TensorShape:
+        """The extents of both, one after the other; unknown rank where either's is."""
+        theirs = TensorShape(other).extents
+        return TensorShape(None if self.extents is None or theirs is None else (*self.extents, *theirs))
+
+    def merge_with(self, other: Any) -> TensorShape:
+        """What both know together; ShapeError where they contradict."""
+        self.assert_is_compatible_with(other)
+        theirs = TensorShape(other).extents
+        if self.extents is None or theirs is None:
+            return TensorShape(theirs if self.extents is None else self.extents)
+        return TensorShape([q if isinstance(q, int) else p for p, q in zip(self.extents, theirs, strict=True)])
+
+    def with_rank(self, rank: int) -> TensorShape:
+        """Itself, or unknown extents of that rank; ShapeError for another rank."""
+        return self.merge_with([None] * rank)
+
     def _known(self) -> tuple[Dim | None, ...]:
         if self.extents is None:
             raise ShapeError("the rank is not known before a run", "TensorShape(None)", user_location())
@@ -156,6 +173,9 @@ class TensorShape:
 
     def __bool__(self) -> bool:
         return self.extents is not None
+
+    def __add__(self, other: Any) -> TensorShape:
+        return self.concatenate(other)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TensorShape | tuple | list) and other is not None:

@@ -179,3 +179,13 @@ def test_dtypes_by_tensorflows_words():
     assert tf.placeholder(np.float32).dtype is tf.float32 and tf.placeholder(float).dtype is tf.float32
     with pytest.raises(DTypeError, match="'floaty' is not a dtype"):
         tf.placeholder("floaty")
+
+
+def test_div_rounds_ints_down():
+    assert run(tf.div(7, 2)) == 3 and run(tf.div(-7, 2)) == -4 and run(tf.div(7.0, 2)) == 3.5
+    assert tf.div(tf.constant(7.0), 2).op.name == "div_3"
+
+
+def test_norms():
+    assert run(tf.norm([3.0, -4.0])) == 5 and run(tf.norm([3.0, -4.0], 1)) == 7 and run(tf.norm([3.0, -4.0], np.inf)) == 4
+    assert run(tf.norm([[3.0, 4.0], [6.0, 8.0]], axis=1)).tolist() == [5, 10]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import flowc as tf
+from flowc import config
 from flowc.errors import FeedError, FetchError, GraphError, UninitializedError
 from flowc.runtime import executable
 from flowc.runtime.prepared import Prepared
@@ -290,3 +291,11 @@ def test_a_program_that_is_fed_ints_and_truth_values():
     for _ in range(2):
         assert session.run(y, {i: [1, 2], t: [True, False]}).tolist() == [1, -2]
         assert session.run(y, {i: np.array([1, 2], np.int8), t: np.array([0, 1])}).tolist() == [-1, 2]
+
+
+@pytest.mark.parametrize("backend", ["interpret", "cpu"])
+def test_operations_that_do_nothing_run(backend, tmp_path):
+    with config.override(backend=backend, cache_dir=tmp_path):
+        session = tf.Session()
+        assert session.run(tf.global_variables_initializer()) is None
+        assert session.run([tf.no_op(), tf.group()]) == [None, None]

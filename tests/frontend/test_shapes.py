@@ -145,3 +145,11 @@ def test_reshape_with_minus_one():
 def test_a_named_extent():
     x, y = tf.placeholder(tf.float32, ["n", 2]), tf.placeholder(tf.float32, ["n"])
     assert (x[:, 0] + y).dims == y.dims
+
+
+def test_shapes_join_and_merge():
+    x = tf.placeholder(tf.float32, [None, 3])
+    assert x.shape[:1].concatenate([4]).as_list() == [None, 4]
+    assert x.shape.merge_with([5, None]).as_list() == [5, 3]
+    with pytest.raises(ShapeError, match="are not compatible"):
+        x.shape.with_rank(3)
