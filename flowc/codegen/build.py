@@ -10,6 +10,7 @@ that are called, optimise once, emit. `objects` loads the result; only this modu
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -66,11 +67,17 @@ def translate(text: str, signatures: Signatures, file: str, flags: Flags) -> Any
     from flowc.codegen.numba_target import Translator
 
     functions = typed_functions(text, signatures, file)
+    collecting = gc.isenabled()
+    gc.disable()  # Numba makes many small objects that live until the end; looking through them again and again is a tenth of the time
     translator = Translator("flowc")
-    with translator.lock():
-        for item in functions:
-            _attributes(translator.translate(item.function, item.arguments, item.result), item)
-        translator.forget(f.function for f in functions)
+    try:
+        with translator.lock():
+            for item in functions:
+                _attributes(translator.translate(item.function, item.arguments, item.result), item)
+    finally:
+        translator.forget()
+        if collecting:
+            gc.enable()
     module = llvm.parse_assembly(_with_attributes(str(translator.module), flags))
     for part in translator.texts():
         module.link_in(llvm.parse_assembly(_with_attributes(part, flags)))

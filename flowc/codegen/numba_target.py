@@ -11,13 +11,12 @@ Measured on the development machine (two slow cores): importing Numba 0.3 s, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from llvmlite import ir
-from numba.core import callconv, cgutils, compiler, cpu, errors, lowering, typed_passes, types, untyped_passes
+from numba.core import callconv, cgutils, compiler, cpu, errors, funcdesc, lowering, targetconfig, typed_passes, types, untyped_passes
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import Registry as LowerRegistry
 from numba.core.typeconv import Conversion
@@ -120,7 +119,31 @@ lower_registry = LowerRegistry("flowc")
 
 
 class KernelTyping(TypingBase):
-    """Types of what kernels may use: Numba's builtins, `math`, and flowc's intrinsics."""
+    """Types of what kernels may use: Numba's builtins, `math`, and flowc's intrinsics.
+
+    Numba looks for new declarations at every call that it types and tries every form of an operator again; both are done once here.
+    """
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.resolved: dict[Any, Any] = {}
+        self.transient: set[Any] = set()  # functions of the program that is being compiled; their meaning ends with it
+        super().__init__()
+
+    def refresh(self) -> None:
+        if not self.complete:
+            super().refresh()
+
+    def resolve_function_type(self, func: Any, args: Any, kws: Any) -> Any:
+        if kws or func in self.transient or getattr(func, "typing_key", None) in self.transient:
+            return super().resolve_function_type(func, args, kws)
+        key = (func, args)
+        found = self.resolved.get(key)
+        if found is None:
+            found = super().resolve_function_type(func, args, kws)
+            if found is not None:
+                self.resolved[key] = found
+        return found
 
     def load_additional_registries(self) -> None:
         from numba.core.typing import mathdecl
@@ -131,6 +154,12 @@ class KernelTyping(TypingBase):
 
 class KernelContext(cpu.CPUContext):
     """Lowering of what kernels may use."""
+
+    complete = False
+
+    def refresh(self) -> None:
+        if not self.complete:
+            super().refresh()
 
     def load_additional_registries(self) -> None:
         from numba.cpython import builtins, mathimpl, numbers, rangeobj  # noqa: F401 (they register themselves)
@@ -170,42 +199,28 @@ class SharedModule:
         pass
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class KernelLowering(typed_passes.LoweringPass):
-    """Numba IR to LLVM IR, in the state's shared module under the function's own name."""
-
-    _name = "flowc_kernel_lowering"
-
-    def __init__(self) -> None:
-        typed_passes.LoweringPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        from numba.core import funcdesc
-
-        descriptor = funcdesc.PythonFunctionDescriptor.from_specialized_function(
-            state.func_ir, state.typemap, state.return_type, state.calltypes, mangler=lambda name, *_, **__: state.func_id.func_name,
-            inline=False, noalias=False, abi_tags=())  # fmt: skip
-        with state.targetctx.push_code_library(state.library):
-            KernelLower(state.targetctx, state.library, descriptor, state.func_ir, metadata=state.metadata).lower()
-        state.cr = descriptor
-        return True
-
-
 class KernelCompiler(compiler.CompilerBase):
-    """The passes that plain loops over scalars need, of the thirty that Numba has."""
+    """The passes that plain loops over scalars need, of the thirty that Numba has; none is checked or followed by a clean-up that the next repeats."""
 
-    def define_pipelines(self) -> list[PassManager]:
-        pm = PassManager("flowc_kernel")
-        pm.add_pass(untyped_passes.TranslateByteCode, "bytecode")
-        pm.add_pass(untyped_passes.FixupArgs, "arguments")
-        pm.add_pass(untyped_passes.IRProcessing, "IR")
-        pm.add_pass(untyped_passes.ReconstructSSA, "single assignment")
-        pm.add_pass(typed_passes.NopythonTypeInference, "types")
-        pm.add_pass(typed_passes.PreLowerStripPhis, "phi nodes")
-        pm.add_pass(typed_passes.IRLegalization, "legal IR")
-        pm.add_pass(KernelLowering, "LLVM IR")
-        pm.finalize()
-        return [pm]
+    def _compile_core(self) -> Any:
+        state = self.state
+        with targetconfig.ConfigStack().enter(state.flags.copy()):
+            untyped_passes.TranslateByteCode().run_pass(state)
+            untyped_passes.FixupArgs().run_pass(state)
+            untyped_passes.IRProcessing().run_pass(state)
+            untyped_passes.ReconstructSSA().run_pass(state)
+            typed_passes.NopythonTypeInference().run_pass(state)
+            typed_passes.PreLowerStripPhis().run_pass(state)
+            typed_passes.IRLegalization().run_pass(state)
+            descriptor = funcdesc.PythonFunctionDescriptor.from_specialized_function(
+                state.func_ir, state.typemap, state.return_type, state.calltypes, mangler=lambda name, *_, **__: state.func_id.func_name,
+                inline=False, noalias=False, abi_tags=())  # fmt: skip
+            with state.targetctx.push_code_library(state.library):
+                KernelLower(state.targetctx, state.library, descriptor, state.func_ir, metadata=state.metadata).lower()
+        return descriptor
+
+    def define_pipelines(self) -> Any:
+        raise AssertionError("the passes run in _compile_core")
 
 
 class Translator:
@@ -218,11 +233,13 @@ class Translator:
             typing = KernelTyping()
             target = KernelContext(typing)
             target.refresh()
+            target.complete = typing.complete = True
             Translator._contexts = (typing, target)
         self.typing, self.target = Translator._contexts
         self.module = self.target.create_module(name)
         self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
         self.library = SharedModule(self.module)
+        self.translated: list[Callable[..., Any]] = []
         flags: Any = cast(Any, compiler.Flags())
         flags.error_model = "numpy"
         flags.enable_ssa = flags.no_compile = flags.no_rewrites = True
@@ -236,15 +253,19 @@ class Translator:
             self.typing, self.target, function, argument_types, result_type, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
         if callable_by_later:
             template = make_concrete_template(function.__name__, function, [signature(result_type, *argument_types)])
+            self.translated.append(function)
+            self.typing.transient.add(function)
             self.typing.insert_user_function(function, template)
             self.target.insert_user_function(function, descriptor)
         return self.module.globals[function.__name__]
 
-    def forget(self, functions: Iterable[Callable[..., Any]]) -> None:
-        """Drop what Numba keeps about functions of one program."""
-        for function in functions:
+    def forget(self) -> None:
+        """Drop what Numba keeps about this translator's functions."""
+        for function in self.translated:
+            self.typing.transient.discard(function)
             self.typing._remove_global(function)
             self.target.remove_user_function(function)
+        self.translated.clear()
 
     def texts(self) -> list[str]:
         """LLVM texts to link: what the module calls, what that calls, and so on."""
