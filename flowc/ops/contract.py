@@ -14,13 +14,13 @@ import numpy as np
 
 from flowc.errors import ShapeError
 from flowc.ir import dims
-from flowc.ir.dims import Dim, Shape, product
+from flowc.ir.dims import Dim, Shape, ceildiv, product
 from flowc.ir.loops import Alloc, Barrier, Expr, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift
 from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
 from flowc.ops.constructors import contraction, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
-from flowc.ops.tiles import TILED, ZERO, blocks, counter, lanes, over, serial, smaller, tile_shape, transposition, var
+from flowc.ops.tiles import TILED, ZERO, blocks, counter, lanes, over, serial, smaller, tile_shape, transposition, var, vector
 
 SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
 
@@ -90,21 +90,36 @@ class _Product:
         """Of a row of the result, and of a step along the inner extent."""
         return (index(1), extent(self.m)) if self.transpose_a else (extent(self.k), index(1))
 
-    def tiles(self, out: str, b: str, b_matrix: Expr) -> Statement:
-        """The product where `b` holds [k, n] matrices. Row blocks run fastest: a panel of `b` stays in the cache for all of them."""
+    def tiles(self, out: str, b: str, b_matrix: Expr, panels: bool = False) -> Statement:
+        """The product where `b` holds [k, n] matrices, or one as `panels`: [column block, k, columns of a block].
+
+        Row blocks run fastest: a panel of `b` stays in the cache for all of them. Where the left operand is transposed and panels lie
+        together, column blocks do, so that its far-apart lines are read once.
+        """
         m, n, k = extent(self.m), extent(self.n), extent(self.k)
         rows, vectors = shape = tile_shape(self.m, self.n, self.dtype)
         columns = vectors * lanes(self.dtype)
-        extents = (("batch", extent(self.count)), ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows)))
-        _, column_block, row_block = (counter(*e) for e in extents)
+        column_blocks, row_blocks = ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows))
+        column_block, row_block = counter(*column_blocks), counter(*row_blocks)
         i, j = row_block * rows, column_block * columns
+        fastest = (row_blocks, column_blocks) if panels and self.transpose_a else (column_blocks, row_blocks)
         a_row, a_inner = self.a_strides
         tile = Tile(
             out=out, a=self.a, b=b, out_at=self.here * (m * n) + i * n + j, a_at=self.a_matrix * (m * k) + i * a_row,
-            b_at=b_matrix * (k * n) + j, rows=smaller(m - i, rows), columns=smaller(n - j, columns), outer=index(1), inner=k,
-            out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner, b_outer=ZERO, b_inner=n, accumulate=ZERO, dtype=self.dtype, shape=shape,
+            b_at=j * k if panels else b_matrix * (k * n) + j, rows=smaller(m - i, rows), columns=smaller(n - j, columns), outer=index(1), inner=k,
+            out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner, b_outer=ZERO, b_inner=index(columns) if panels else n, accumulate=ZERO,
+            dtype=self.dtype, shape=shape,
         )  # fmt: skip
-        return over(extents, (tile,))
+        return over((("batch", extent(self.count)), *fastest), (tile,))
+
+    def panels(self, target: str) -> tuple[Statement, Dim]:
+        """Copies the right matrix [k, n] into panels, each a column block; and their number of elements."""
+        n, k = extent(self.n), extent(self.k)
+        columns = tile_shape(self.m, self.n, self.dtype)[1] * lanes(self.dtype)
+        step, j = var("step_block") * 64 + var("step"), var("column_block") * columns
+        copy = Store(target, (j * k + step * columns) + var("column"), Load(self.b, step * n + j + var("column"), self.dtype))
+        line = serial("step", smaller(k - var("step_block") * 64, 64), vector("column", smaller(n - j, columns), copy))
+        return over((("step_block", blocks(self.k, 64)), ("column_block", blocks(self.n, columns))), (line,)), ceildiv(self.n, columns) * columns * self.k
 
     def dots(self) -> Statement:
         """Plain loops: one sum per element."""
@@ -138,6 +153,13 @@ def _prefers_dots(p: _Product) -> bool:
     return p.transpose_b and isinstance(p.m, int) and p.m < 4
 
 
+def _prefers_panels(p: _Product) -> bool:
+    """Whether to copy a wide right matrix into panels first: its lines are then side by side, where a column block of the matrix touches
+    another page of memory for every step of the sum. Pays where enough rows read each panel."""
+    m, k = (d if isinstance(d, int) else SUPPOSED_ROWS for d in (p.m, p.k))
+    return p.count == 1 and isinstance(p.n, int) and p.n >= 256 and k >= 64 and m >= 48
+
+
 def _prefers_flipped(p: _Product) -> bool:
     """Whether to compute the transposed result: y @ x^T needs no transposed y, only a transposed x (small) and result."""
     if p.count != 1 or not isinstance(p.n, int) or not isinstance(p.k, int):
@@ -166,6 +188,9 @@ def _matmul_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     p = _Product(inputs, out, types, result, attrs["transpose_a"], attrs["transpose_b"])
     if _prefers_dots(p):
         return NestPlan((p.dots(),))
+    if not p.transpose_b and _prefers_panels(p):
+        panels, size = p.panels(f"{out}_panels")
+        return NestPlan((panels, Barrier(), p.tiles(out, f"{out}_panels", ZERO, panels=True)), ((f"{out}_panels", p.dtype, size),))
     if not p.transpose_b:
         return NestPlan((p.tiles(out, p.b, p.b_matrix),))
     if _prefers_flipped(p):

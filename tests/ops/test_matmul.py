@@ -96,6 +96,24 @@ def test_the_large_transposed_product_is_right():
     assert [t.a for t in tiles(statements)] == ["x1"]
 
 
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("n", [256, 259])
+def test_a_wide_right_operand_is_copied_into_panels(transpose_a, n):
+    x, y = operands(3, 66, n, transpose_a, False)
+    if transpose_a:
+        types = [TensorType(F32, (B, 64)), TensorType(F32, (B, n))]  # a gradient to weights: the sum runs over the batch
+        x, y = x[:3, :1].repeat(64, axis=1), y[:3]
+        extents = {"b": 3}
+    else:
+        types, extents = [TensorType(F32, (B, 66)), TensorType(F32, y.shape)], {"b": 3}
+    attrs = {"transpose_a": transpose_a}
+    found, times, statements = traced_nest(MATMUL, [x, y], attrs, types, extents)
+    np.testing.assert_allclose(found, MATMUL.eval(x, y, transpose_a, False), rtol=1e-4, atol=1e-4)
+    assert (times == 1).all()
+    (tile,) = tiles(statements)
+    assert tile.b == "out_panels" and tile.b_inner.value == 32
+
+
 def test_narrow_products_are_plain_loops():
     x, y = operands(50, 30, 3, False, False)
     assert not tiles(traced_nest(MATMUL, [x, y], {})[2])
