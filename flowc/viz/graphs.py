@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from flowc.ir.function import CONSTANT
 from flowc.ir.graph import Graph
@@ -21,9 +21,9 @@ _GRADIENTS = re.compile(r"(?:^|.*/)gradients(?:_\d+)?(?=/)")
 _UPDATES = re.compile(r"(.+?)/update(?=_|$)")
 
 
-def of_graph(graph: Graph, full: bool = False, title: str = "") -> Diagram:
-    """The diagram of a Graph; `full`: a box for every node."""
-    return _Drawing(graph, full).draw(title)
+def of_graph(graph: Graph, full: bool = False, title: str = "", only: Collection[Node] | None = None) -> Diagram:
+    """The diagram of a Graph; `full`: a box for every node; `only`: the nodes to draw, with what initializes their variables."""
+    return _Drawing(graph, full, only).draw(title)
 
 
 class Roles:
@@ -100,13 +100,14 @@ def is_gradient(name: str) -> bool:
 class _Drawing:
     """One drawing of one Graph."""
 
-    def __init__(self, graph: Graph, full: bool) -> None:
+    def __init__(self, graph: Graph, full: bool, only: Collection[Node] | None) -> None:
         self.graph = graph
         self.full = full
         self.roles = Roles(graph)
         self.kinds = {n: self.roles.kind(n) for n in graph.nodes}
         self.update_scopes = {f"{s}/update_{n.name}" for s in self.roles.optimizers for n in graph.nodes if n.op.effect is Effect.VARIABLE}
-        self.places = {n: n.name if full else self.place(n) for n in graph.nodes}
+        drawn = [n for n in graph.nodes if only is None or n in only or self.initializes(n, only)]
+        self.places = {n: n.name if full else self.place(n) for n in drawn}
         self.names = {n.name for n in graph.nodes}
 
     def draw(self, title: str) -> Diagram:
@@ -121,9 +122,14 @@ class _Drawing:
             drawn.add_box(box)
         for scope in drawn.scopes:
             drawn.scopes.nodes[scope]["kind"] = self.scope_kind(scope)
-        for node in self.graph.nodes:
+        for node in self.places:
             self.link(drawn, node)
         return drawn
+
+    def initializes(self, node: Node, only: Collection[Node]) -> bool:
+        """Whether a node serves the initial value of a variable that is drawn."""
+        assign = self.roles.initial.get(node)
+        return assign is not None and bool(assign.inputs) and assign.inputs[0] in only
 
     # boxes
 
@@ -223,7 +229,7 @@ class _Drawing:
             return
         like = self.shape_operands(node)
         for position, operand in enumerate(node.inputs):
-            source = self.places[operand]
+            source = self.places.get(operand)
             if source is None or source == target or self.is_of_its_optimizer(source, target):
                 continue
             if node.op.effect is Effect.WRITE and position == 0:
@@ -233,7 +239,7 @@ class _Drawing:
             elif self.full or self.starts_gradient(operand, target):
                 drawn.add_link(source, target, Link(LinkKind.SHAPE, type_label(operand.type)))
         for before in node.control:
-            source = self.places[before]
+            source = self.places.get(before)
             if source is not None and source != target:
                 drawn.add_link(source, target, Link(LinkKind.CONTROL))
 
@@ -244,7 +250,7 @@ class _Drawing:
     def pulled_from(self, box: str) -> bool:
         """Whether a gradient box takes a gradient from another one."""
         inside = [n for n, place in self.places.items() if place == box]
-        return any(self.kinds[i] is Kind.GRADIENT and self.places[i] != box for n in inside for i in n.inputs)
+        return any(self.kinds[i] is Kind.GRADIENT and self.places.get(i) != box for n in inside for i in n.inputs)
 
     def is_of_its_optimizer(self, source: str, target: str) -> bool:
         """A folded optimizer's settings go to all of its updates: no line says that."""

@@ -9,13 +9,14 @@ a variable's initial value. `full` shows every node.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from flowc.ir.function import Function
 from flowc.ir.graph import Graph
+from flowc.ir.node import Node
 from flowc.ir.types import TensorType, Type
 
 if TYPE_CHECKING:
@@ -124,15 +125,18 @@ class Diagram:
             self.add_scope(separator.join(parts[: depth + 1]), separator.join(parts[:depth]), kind)
 
 
-def diagram(source: Graph | Function, full: bool = False, title: str = "") -> Diagram:
-    """The diagram of a Graph, of a Function, or of a Module (a Function that calls kernels: each becomes a scope)."""
+def diagram(source: Graph | Function, full: bool = False, title: str = "", only: Collection[Node] | None = None) -> Diagram:
+    """The diagram of a Graph, of a Function, or of a Module (a Function that calls kernels: each becomes a scope).
+
+    full: a box for every node of a Graph; only: the nodes of a Graph that are drawn, by default all.
+    """
     if isinstance(source, Function):
         from flowc.viz.functions import of_function
 
         return of_function(source, title or source.name)
     from flowc.viz.graphs import of_graph
 
-    return of_graph(source, full, title)
+    return of_graph(source, full, title, only)
 
 
 def type_label(type: Type) -> str:

@@ -24,7 +24,10 @@ def graph_text(graph: Graph) -> str:
     lines: list[str] = []
     current: list[str] = []
     for node in graph.nodes:
-        *scopes, name = node.name.split("/")
+        scope = node.name.rpartition("/")[0]
+        while scope in graph.by_name:  # what stands under a node is no scope
+            scope = scope.rpartition("/")[0]
+        scopes, name = scope.split("/") if scope else [], node.name.removeprefix(f"{scope}/")
         shared = 0
         while shared < min(len(scopes), len(current)) and scopes[shared] == current[shared]:
             shared += 1

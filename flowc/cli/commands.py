@@ -1,0 +1,225 @@
+"""The commands and their arguments: `main(argv)` gives the exit code; bad input is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+MODEL_HELP = "MODEL.py is any script that builds a graph or defines functions under flowc.compile; MODEL.py:NAME picks one"
+MODEL_TEXT = """
+The script is run as `flowc run` runs it, until its first session.run that trains (that run is not made), or to its end.
+What is shown without NAME: that run; else the script's last run that is no initializer; else, for a graph that is never run,
+everything in it that nothing else uses; and in a script without a graph, its compiled functions.
+NAME is the name of a tensor, operation, variable, graph or compiled function in the script (`loss`), or of a node (`Loss/Mean`).
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their help."""
+    root = argparse.ArgumentParser(
+        prog="flowc",
+        description="A dataflow graph compiler: TensorFlow-1-style programs and plain functions become fused Numba loops.",
+        epilog="examples:\n  flowc run train.py data/\n  flowc viz model.py -o graph.svg\n  flowc ir model.py:loss --after fuse\n  flowc explain model.py\n"
+        "\n`flowc COMMAND --help` tells more of each command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="store_true", help="print flowc's version and those of what it builds on")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, help: str, epilog: str, **options: Any) -> argparse.ArgumentParser:
+        raw = argparse.RawDescriptionHelpFormatter
+        return commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog.strip(), formatter_class=raw, **options)
+
+    run = command(
+        "run", "run a TensorFlow 1 script, unchanged, with flowc as its tensorflow",
+        "example:\n  flowc run mnist_softmax.py /tmp/data/\n\nThe script sees its own arguments; everything after SCRIPT is its.",
+    )  # fmt: skip
+    run.add_argument("script", metavar="SCRIPT", help="the script; `import tensorflow` in it gives flowc")
+    run.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="the script's arguments")
+    run.set_defaults(do=do_run)
+
+    ir = command(
+        "ir", "print a program at one of the compiler's levels",
+        "examples:\n  flowc ir model.py                     the run's function, before any pass\n"
+        "  flowc ir model.py --after fuse        after a pass\n  flowc ir model.py:loss --level kernel the loops of each kernel\n"
+        "  flowc ir model.py --level source      the generated Python\n" + MODEL_TEXT,
+    )  # fmt: skip
+    _model_arguments(ir)
+    ir.add_argument("--level", choices=("graph", "function", "module", "kernel", "source"), help="by default function")
+    ir.add_argument("--after", metavar="PASS", help="show the function after this pass; an unknown name lists the passes")
+    ir.set_defaults(do=do_ir)
+
+    viz = command(
+        "viz", "draw a program: scopes as nested boxes, types on the lines",
+        "examples:\n  flowc viz model.py -o graph.svg\n  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
+        "  flowc viz model.py                    the tree of scopes, as text\n"
+        "\nPictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
+        "Gradients, updates and initial values are folded into one box per node or variable; --full draws every node,\n"
+        "which takes minutes for graphs of many hundreds.\n" + MODEL_TEXT,
+    )  # fmt: skip
+    _model_arguments(viz)
+    viz.add_argument("-o", "--output", metavar="FILE", help="a file that ends in .svg, .png, .pdf or .dot")
+    viz.add_argument("--full", action="store_true", help="a box for every node of the graph")
+    viz.add_argument("--level", choices=("graph", "function", "module"), help="by default graph; for compiled functions function; a module shows the kernels")
+    viz.set_defaults(do=do_viz)
+
+    explain = command(
+        "explain", "say what the compiler decided: the kernels, what each fuses, and why its neighbours stay apart",
+        "examples:\n  flowc explain model.py\n  flowc explain model.py:loss\n" + MODEL_TEXT,
+    )  # fmt: skip
+    _model_arguments(explain)
+    explain.set_defaults(do=do_explain)
+
+    data = command("data", "write bundled data", "example:\n  flowc data digits /tmp/data")
+    sets = data.add_subparsers(dest="set", metavar="SET", required=True, title="data sets")
+    digits = sets.add_parser("digits", help="the bundled real digits as the four IDX files that MNIST programs read, 28 x 28")
+    digits.add_argument("directory", metavar="DIR", help="the folder; made where it is not there")
+    digits.set_defaults(do=do_digits)
+
+    cache = command("cache", "look at the cache of compiled programs, or empty it", "examples:\n  flowc cache info\n  flowc cache clear")
+    cache.add_argument("action", choices=("info", "clear"), help="what to do")
+    cache.set_defaults(do=do_cache)
+    return root
+
+
+def _model_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL.py[:NAME]", help=MODEL_HELP)
+    command.add_argument("args", metavar="ARGS", nargs="*", help="the script's arguments; those that start with a dash come after --")
+    command.add_argument("--whole", action="store_true", help="run the script to its end, training included")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code: 0, or 2 for bad input, or what the script of `flowc run` ends with."""
+    from flowc.cli.subject import InputError
+    from flowc.errors import FlowcError
+
+    root = parser()
+    options = root.parse_args(argv)
+    if options.version:
+        print(version_text())
+        return 0
+    if options.command is None:
+        root.print_help(sys.stderr)
+        return 2
+    try:
+        return int(options.do(options))
+    except InputError as error:
+        print(f"flowc {options.command}: {error}", file=sys.stderr)
+        return 2
+    except FlowcError as error:
+        print(f"flowc {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        print(f"flowc {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def version_text() -> str:
+    from importlib.metadata import version
+
+    from flowc import __version__
+
+    rest = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))
+    return f"flowc {__version__} (Python {sys.version.split()[0]}, {rest})"
+
+
+def do_run(options: argparse.Namespace) -> int:
+    from flowc.tensorflow.script import run_script
+
+    return run_script(options.script, options.args)
+
+
+def _subjects(options: argparse.Namespace) -> list[Any]:
+    from flowc.cli.model import choose, load, split
+
+    file, name = split(options.model)
+    return list(choose(load(file, options.args, options.whole), name))
+
+
+def do_ir(options: argparse.Namespace) -> int:
+    from flowc.cli.show import check_request, text_of
+
+    level = check_request(options.level, options.after)
+    texts = [text_of(subject, level, options.after) for subject in _subjects(options)]
+    print("\n".join(texts), end="")
+    return 0
+
+
+def do_explain(options: argparse.Namespace) -> int:
+    from flowc.cli.show import explain
+
+    print("\n".join(explain(subject) for subject in _subjects(options)), end="")
+    return 0
+
+
+def do_viz(options: argparse.Namespace) -> int:
+    from flowc.cli.subject import InputError
+    from flowc.viz.draw import check_suffix, write
+    from flowc.viz.text import tree_text
+
+    if options.output is not None:
+        check_suffix(options.output)
+        folder = Path(options.output).resolve().parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(options.output).is_dir():
+            raise InputError(f"{options.output} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
+    subjects = _subjects(options)
+    if len(subjects) > 1:
+        raise InputError(f"{options.model} has several compiled functions: {', '.join(s.title for s in subjects)}; pick one with {options.model}:NAME")
+    drawn = _drawing(subjects[0], options)
+    if options.output is None:
+        print(tree_text(drawn), end="")
+        return 0
+    try:
+        write(drawn, options.output)
+    except OSError as error:
+        raise InputError(f"{options.output} cannot be written: {error.strerror}") from None
+    print(f"{options.output}: {drawn.boxes.number_of_nodes()} boxes, {drawn.boxes.number_of_edges()} lines")
+    return 0
+
+
+def _drawing(subject: Any, options: argparse.Namespace) -> Any:
+    from flowc.cli.model import split
+    from flowc.cli.subject import GraphRun, InputError
+    from flowc.transforms.pipeline import optimize
+    from flowc.viz.model import diagram
+
+    file, name = split(options.model)
+    title = f"{Path(file).name}:{name}" if name else Path(file).name
+    level = options.level or ("graph" if isinstance(subject, GraphRun) else "function")
+    if level == "graph":
+        if not isinstance(subject, GraphRun):
+            raise InputError(f"{subject.title} is a compiled function and keeps no graph; its first level is function")
+        only = subject.live if name and name in subject.graph.by_name or name == subject.title else None
+        return diagram(subject.graph, options.full, title, only)
+    f = subject.function()
+    return diagram(optimize(f) if level == "module" else f, title=title)
+
+
+def do_digits(options: argparse.Namespace) -> int:
+    from flowc.cli.subject import InputError
+    from flowc.data.digits import main_digits
+
+    said: list[str] = []
+    if main_digits(options.directory, said.append) != 0:
+        raise InputError("; ".join(said).removeprefix("flowc data digits: "))
+    print("\n".join(said))
+    return 0
+
+
+def do_cache(options: argparse.Namespace) -> int:
+    from flowc.codegen.cache import cache_clear, cache_info
+
+    info = cache_info()
+    if options.action == "clear":
+        count = cache_clear()
+        print(f"{info.folder}: {count} compiled program{'' if count == 1 else 's'} removed")
+    else:
+        print(f"folder    {info.folder}\nprograms  {info.programs}\nsize      {info.bytes / 1e6:.1f} MB")
+    return 0

@@ -1,0 +1,96 @@
+"""`flowc ir` and `flowc explain`: the levels of a program as text, and the compiler's decisions.
+
+    text_of(subject, "kernel", None)     # the loops of each kernel
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, executable
+from flowc.ir.function import Function, is_anonymous
+from flowc.ir.text import print_function
+from flowc.transforms.pipeline import names as pass_names
+from flowc.transforms.pipeline import optimize
+from flowc.transforms.records import Decision
+
+LEVELS = ("graph", "function", "module", "kernel", "source")
+BEFORE = "trace"
+"""The name of the Function before any pass."""
+
+
+def check_request(level: str | None, after: str | None) -> str:
+    """The level to show. InputError for a pass that is not there, or one at a level that comes after all passes."""
+    if after is not None and after not in (BEFORE, *pass_names()):
+        raise InputError(f"no pass {after!r}; there are {', '.join((BEFORE, *pass_names()))}")
+    if after is not None and level not in (None, "function"):
+        raise InputError(f"--after shows the function level; the level {level} comes {'before' if level == 'graph' else 'after'} all passes")
+    return level or "function"
+
+
+def text_of(subject: Subject, level: str, after: str | None) -> str:
+    """One level of a program as text."""
+    if level == "graph":
+        if not isinstance(subject, GraphRun):
+            raise InputError(f"{subject.title} is a compiled function and keeps no graph; its first level is function")
+        from flowc.viz.text import graph_text
+
+        return graph_text(subject.graph)
+    f = subject.function()
+    if level == "function":
+        return print_function(f if after in (None, BEFORE) else optimize(f, until=after), elide=True)
+    if level == "module":
+        return print_function(optimize(f), elide=True)
+    program = executable(f)
+    if level == "source":
+        return str(program.source).rstrip() + "\n"
+    from flowc.ir.loops_text import print_kernel
+
+    return "\n".join(print_kernel(k) for k in program.kernels)
+
+
+def explain(subject: Subject) -> str:
+    """The kernels, what each computes and why it ends where it does; then what else the passes decided."""
+    program = executable(subject.function())
+    module, decisions = program.module, list(program.records)
+    kernels = module.callees()
+    fused = [d for d in decisions if d.kind == "fused"]
+    saved = sum(d.saved for d in fused)
+    kept = f", {saved} bytes a row kept out of memory" if saved else ""
+    lines = [f"{_heading(subject)}: {_count(len(kernels), 'kernel')}, {_count(len(fused), 'fusion')}{kept}"]
+    told: set[int] = set()
+    for kernel in kernels:
+        lines += ["", *_kernel_lines(kernel, decisions, told)]
+    rest = [d for d in decisions if id(d) not in told]
+    if rest:
+        lines += ["", "other decisions", *(f"  {d}" for d in rest)]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(subject: Subject) -> str:
+    return f"run of {subject.title}" if not isinstance(subject, CompiledFunction) else subject.title
+
+
+def _kernel_lines(kernel: Function, decisions: Iterable[Decision], told: set[int]) -> list[str]:
+    names = {n.name for n in kernel.nodes if not is_anonymous(n)}
+    places = dict.fromkeys(n.loc.short for n in kernel.nodes if n.loc is not None)
+    lines = [
+        kernel.name,
+        f"  computes  {', '.join(_shown(kernel))}" + (f"   ({', '.join(places)})" if places else ""),
+        f"  reads     {', '.join(f'{p.name}: {p.type}' for p in kernel.params) or 'nothing'}",
+        f"  writes    {', '.join(f'{r.name}: {r.type}' for r in kernel.results)}",
+    ]
+    for decision in decisions:
+        if id(decision) not in told and (decision.nodes[-1] in names or decision.kind == "fused" and names & set(decision.nodes)):
+            told.add(id(decision))
+            lines.append(f"  {decision}")
+    return lines
+
+
+def _shown(kernel: Function) -> list[str]:
+    """The kernel's nodes by name; those without a name of the user's by their op."""
+    return list(dict.fromkeys(n.op.name if is_anonymous(n) else n.name for n in kernel.nodes if n.op.name != "constant"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

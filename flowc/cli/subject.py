@@ -1,0 +1,94 @@
+"""What a command looks at: one run of a graph, or one compiled function; both come to a Function.
+
+    GraphRun(graph, [train.node], {x: (100, 64)}).function()     # as a session would compile it, before the passes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from flowc import config
+from flowc.errors import FlowcError
+from flowc.frontend.scope import Graph
+from flowc.frontend.trace import Compiled
+from flowc.ir.dims import Dim
+from flowc.ir.function import Function
+from flowc.ir.node import Node
+from flowc.ir.op import Effect
+from flowc.transforms.extract import extract
+from flowc.transforms.specialize import Specializer
+
+
+class InputError(Exception):
+    """What the user has given cannot be used: one clear line, exit code 2."""
+
+
+@dataclass(eq=False)
+class GraphRun:
+    """The fetches of one run and the shapes of what it feeds; shapes that no run has told are taken from the placeholders' types."""
+
+    graph: Graph
+    title: str
+    fetches: Sequence[Node]
+    fed: Mapping[Node, tuple[int, ...]]
+
+    @cached_property
+    def live(self) -> frozenset[Node]:
+        """Every node that the fetches need."""
+        return reachable(self.fetches, self.fed)
+
+    def function(self) -> Function:
+        """The specialized Function. InputError where a placeholder's rank is unknown and no run has fed it."""
+        shapes: dict[Node, tuple[int, ...]] = {node: shape for node, shape in self.fed.items() if node in self.live}
+        extents: dict[Dim, int] = {}
+        for node in sorted(self.live, key=lambda n: n.serial):
+            if node.op.effect is Effect.FEED and node.op.name != "run_counter" and node not in shapes:
+                if node.tensor.shape is None:
+                    raise InputError(f"{self.title} needs {node.name}, whose shape is not known: no run that was seen feeds it")
+                shapes[node] = tuple(d if isinstance(d, int) else extents.setdefault(d, 1009 + 2 * len(extents)) for d in node.tensor.shape)
+        extraction = extract(self.fetches, list(shapes))
+        return Specializer(extraction.function).specialize(list(shapes.values()))[1]
+
+
+@dataclass(eq=False)
+class CompiledFunction:
+    """A function under `flowc.compile`, for the shapes of its last call or of its annotations."""
+
+    compiled: Compiled
+
+    @property
+    def title(self) -> str:
+        return self.compiled.name
+
+    def function(self) -> Function:
+        try:
+            return self.compiled._inspected().function
+        except FlowcError as error:
+            raise InputError(f"{error.what}{f'; {error.detail}' if error.detail else ''}") from None
+
+
+Subject = GraphRun | CompiledFunction
+
+
+def executable(f: Function) -> Any:
+    """The Executable of a Function, for looking at: nothing is compiled."""
+    from flowc.runtime.executable import build
+
+    with config.override(backend="interpret"):
+        return build(f)
+
+
+def reachable(fetches: Sequence[Node], fed: Mapping[Node, Any]) -> frozenset[Node]:
+    """Every node that `fetches` need, through inputs and control edges, cut at what is fed."""
+    found: set[Node] = set()
+    stack = list(fetches)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            if node not in fed:
+                stack += [*node.inputs, *node.control]
+    return frozenset(found)
