@@ -14,6 +14,7 @@ import numpy as np
 
 from flowc.errors import FlowcError, ShapeError, user_location
 from flowc.frontend.convert import as_dtype_checked, binary, convert, emit, function_of_floats, graph_of, has_tensor, pair, unary
+from flowc.frontend.scope import Graph
 from flowc.frontend.tensor import Tensor
 from flowc.ir.types import BOOL, F32, F64, I32, I64, DType
 
@@ -197,6 +198,8 @@ def _one_of(first: Any, second: Any, names: str) -> Any:
 def reduce(op: str, default: str, x: Any, axis: Any, keepdims: Any, name: str | None, dtype: DType | None = None) -> Tensor:
     """`op` over axes (None: all)."""
     graph = graph_of(x)
+    if axis is None and op != "logsumexp":
+        _take_axis_names(graph, x)
     with graph.name_scope(name or default) as scope:
         value = convert(x, dtype, "input", graph)
         axes = axes_argument(axis)
@@ -205,6 +208,13 @@ def reduce(op: str, default: str, x: Any, axis: Any, keepdims: Any, name: str | 
         if axes is None and value.dims == ():
             axes = ()
         return emit(op, (value,), scope, axis=axes, keepdims=bool(keepdims))
+
+
+def _take_axis_names(graph: Graph, x: Any) -> None:
+    """Pass over the names of the nodes by which TensorFlow says `all axes`, so that nodes made later are called as they are there."""
+    unknown = isinstance(x, Tensor) and x.dims is None
+    for name in ("Rank", "range") if unknown else ("Const",):
+        graph.full_name(name)
 
 
 def _reduction(op: str, default: str, doc: str, dtype: DType | None = None) -> Elementwise:

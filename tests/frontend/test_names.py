@@ -35,7 +35,7 @@ def test_functions_take_their_ops_titles():
     assert [t.op.name for t in made] == [
         "Square", "Sum", "Mean", "Relu", "MatMul", "ArgMax", "Cast",
         "Reshape", "transpose", "Softmax", "concat", "stack", "ExpandDims", "Equal",
-        "Exp", "Log", "Max", "Sigmoid", "one_hot", "Identity", "Const", "zeros",
+        "Exp", "Log", "Max", "Sigmoid", "one_hot", "Identity", "Const_3", "zeros",
     ]  # fmt: skip
 
 
@@ -174,3 +174,10 @@ def test_numpy_on_the_left_makes_one_operation():
     assert (np.float32(2) * x).op.name == "mul"
     assert (np.ones(2) - x).op.name == "sub"
     assert names() == ["Placeholder", "mul/x", "mul", "sub/x", "sub"]
+
+
+def test_a_reduction_of_all_axes_takes_the_name_of_tensorflows_constant():
+    x = tf.placeholder(tf.float32, [None, 2])
+    total = tf.reduce_sum(x)
+    tf.reduce_mean(x, axis=1)
+    assert (total.op.name, tf.constant(1.0).op.name) == ("Sum", "Const_1")
