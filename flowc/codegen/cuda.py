@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowc.codegen.printer import SourcePrinter
-from flowc.ir.loops import Alloc, Apply, For, Kernel, Tile
+from flowc.ir.loops import Alloc, Apply, For, Kernel, Load, Store, Tile
 from flowc.ir.types import I64, DType
 from flowc.lower.schedule_cuda import Launch
 
@@ -65,7 +65,7 @@ HELPERS = {
     "philox": (
         "def {name}(key, counter, index, lane):\n"
         "    mask, half = u64(0xFFFFFFFF), u64(32)\n"
-        "    c0, c1, c2, c3 = index & mask, index >> half, counter & mask, counter >> half\n"
+        "    c0, c1, c2, c3 = counter & mask, counter >> half, index & mask, index >> half\n"
         "    k0, k1 = key & mask, key >> half\n"
         "    for _ in range(10):\n"
         "        p0 = c0 * u64(0xD2511F53)\n"
@@ -82,7 +82,7 @@ HELPERS = {
 
 @dataclass(frozen=True)
 class CudaSource:
-    """A generated file. signatures: for each kernel its parameters' types ("f32*", "f32*!" where written, "i64")."""
+    """A generated file. signatures: for each kernel its parameters' types ("f32*", "f32*!" where written, "u8*" of truth values, "i64")."""
 
     text: str
     signatures: dict[str, tuple[str, ...]]
@@ -111,14 +111,14 @@ def print_launches(launches: Sequence[Launch]) -> CudaSource:
 
 
 LONG_NAMES = {
-    "bool_": "bool_", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64", "u8": "uint8", "u16": "uint16", "u32": "uint32",
+    "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64", "u8": "uint8", "u16": "uint16", "u32": "uint32",
     "u64": "uint64", "f16": "float16", "f32": "float32", "f64": "float64",
 }  # fmt: skip
 
 
 def signature(kernel: Kernel) -> tuple[str, ...]:
     """The types of a kernel's parameters: a pointer for each buffer, then the extents."""
-    return (*(f"{b.dtype}*{'' if b.role == 'in' else '!'}" for b in kernel.buffers), *("i64" for _ in kernel.extents))
+    return (*(f"{_memory_dtype(b.dtype)}*{'' if b.role == 'in' else '!'}" for b in kernel.buffers), *("i64" for _ in kernel.extents))
 
 
 class Printer(SourcePrinter):
@@ -149,7 +149,17 @@ class Printer(SourcePrinter):
         self.body(s.body, depth)
 
     def array(self, s: Alloc) -> str:
-        return f"cuda.{'shared' if s.shared else 'local'}.array({s.size}, {self.use(_array_dtype(s.dtype))})"
+        return f"cuda.{'shared' if s.shared else 'local'}.array({s.size}, {self.use(_memory_dtype(s.dtype))})"
+
+    def load(self, e: Load) -> str:
+        return f"({super().load(e)} != 0)" if e.dtype.is_bool else super().load(e)
+
+    def store(self, s: Store, depth: int) -> None:
+        if s.index is not None and s.value.dtype.is_bool:
+            assert s.combine is None, "truth values join by `and` and `or`"
+            self.line(depth, f"{s.buffer}[{self.index(s.index)}] = {self.use('u8')}({self.index(s.value)})")
+        else:
+            super().store(s, depth)
 
     def barrier(self) -> str:
         return "cuda.syncthreads()"
@@ -190,8 +200,9 @@ class Printer(SourcePrinter):
         return text if dtype is I64 and e.function != "pow" else f"{self.use(dtype.name)}({text})"
 
 
-def _array_dtype(dtype: DType) -> str:
-    return "bool_" if dtype.is_bool else dtype.name
+def _memory_dtype(dtype: DType) -> str:
+    """Truth values are bytes in memory: Numba has no pointers to them on a device."""
+    return "u8" if dtype.is_bool else dtype.name
 
 
 def _helper_name(function: str, dtype: str) -> str:

@@ -127,7 +127,7 @@ class SourcePrinter:
             case Var():
                 return e.name
             case Load():
-                return f"{e.buffer}[{self.index(e.index)}]"
+                return self.load(e)
             case Select():
                 return f"({self.expr(e.yes)} if {self.index(e.condition)} else {self.expr(e.no)})"
             case Cast():
@@ -135,6 +135,9 @@ class SourcePrinter:
             case Apply():
                 return self.application(e)
         raise TypeError(f"the loop IR has no form of {e!r}")
+
+    def load(self, e: Load) -> str:
+        return f"{e.buffer}[{self.index(e.index)}]"
 
     def constant(self, e: Const) -> str:
         if e.dtype is I64 or e.dtype.is_bool:

@@ -40,6 +40,7 @@ from flowc.lower.kernel import (
     row_sweep,
     spread,
 )
+from flowc.lower.rename import nest_plan
 from flowc.transforms.fuse import is_reduction, reduction_axes, squeezed
 
 THREADS = 128  # of a block whose threads have an element each
@@ -364,19 +365,15 @@ class _Schedule:
 
     def nest(self, root: Node) -> None:
         """Each parallel loop of the root's own nest is a launch; what follows the root is one more."""
-        lowering = root.op.lowering
-        assert isinstance(lowering, Nest)
         out = self.k.result_names.get(root)
         if out is None:
             out = self.elements.unique(f"{hint(root)}_out")
             self.k.workspaces.append(Buffer(out, root.tensor.dtype, root.tensor.size, "workspace"))
         operands = [self.elements.names[n] for n in root.inputs]
-        plan = lowering.build(operands, out, [n.tensor for n in root.inputs], root.tensor, dict(root.attrs))
-        statements = plan
-        if isinstance(plan, loops.NestPlan):
-            statements = plan.statements
-            self.k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
-        for statement in statements:
+        plan = nest_plan(root, operands, out, self.elements.unique)
+        self.outside_names |= self.elements.taken  # the nest's names stand in several launches
+        self.k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
+        for statement in plan.statements:
             if isinstance(statement, For) and statement.kind == "parallel":
                 self.spread_loop(root, statement)
             elif not isinstance(statement, Barrier | Comment):  # a launch ends where its loop does, so it needs no barrier
