@@ -145,6 +145,17 @@ class KernelTyping(TypingBase):
                 self.resolved[key] = found
         return found
 
+    def _load_builtins(self) -> None:
+        """Numba's declarations, but for those of strings, lists, arrays and the like, which are Python text for its default target to compile."""
+        from numba.core.typing import builtins  # noqa: F401 (it registers itself)
+
+        overloads = (templates._OverloadFunctionTemplate, templates._OverloadAttributeTemplate, templates._IntrinsicTemplate)
+        known, plain = templates.builtin_registry, templates.Registry()
+        plain.functions = [f for f in known.functions if not issubclass(f, overloads)]
+        plain.attributes = [a for a in known.attributes if not issubclass(a, overloads)]
+        plain.globals = [(g, t) for g, t in known.globals if not any(issubclass(x, overloads) for x in getattr(t, "templates", ()))]
+        self.install_registry(plain)
+
     def load_additional_registries(self) -> None:
         from numba.core.typing import mathdecl
 
