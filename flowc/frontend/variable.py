@@ -133,7 +133,7 @@ class Variable(Operand):
         return self.graph.tensor(self.graph.create("read", (self.node,), name=self._sub_name("read")))
 
     def initialized_value(self) -> Tensor:
-        """The initial value, for other variables' initial values. Both see the same draw of a random one."""
+        """The initial value, for other variables' initial values. In one run both see the same draw of a random one; a later run draws anew."""
         return self.initial
 
     def _sub_name(self, part: str) -> str:
