@@ -125,6 +125,13 @@ class Session:
         plan.latest = call
         return plan.pack(results)
 
+    def executable(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
+        """The compiled program that `run` uses for these arguments: `.source`, `.source_path`, `.kernels`, `.module`, `.records`."""
+        plan = self._plan(fetches, feed_dict)
+        fed = [convert(value) for convert, value in zip(plan.converters, (feed_dict or {}).values(), strict=True)]
+        check_shapes(plan.signature.extraction.feeds, fed)
+        return plan.signature.executable([array.shape for array in fed])
+
     # working out a run
 
     def _plan(self, fetches: Any, feed_dict: Any) -> Plan:

@@ -236,7 +236,7 @@ class _Drawing:
                 drawn.add_link(target, source, Link(LinkKind.UPDATE, type_label(node.type)))
             elif position not in like:
                 drawn.add_link(source, target, Link(LinkKind.DATA, type_label(operand.type)))
-            elif self.full or self.starts_gradient(operand, target):
+            elif self.full or self.kinds[node] not in (Kind.GRADIENT, Kind.OPTIMIZER) or self.starts_gradient(operand, target):
                 drawn.add_link(source, target, Link(LinkKind.SHAPE, type_label(operand.type)))
         for before in node.control:
             source = self.places.get(before)
