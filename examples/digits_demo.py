@@ -9,6 +9,8 @@ import argparse
 import time
 from pathlib import Path
 
+import numpy as np
+
 import flowc as tf
 from flowc.codegen import build
 from flowc.data import load_digits
@@ -38,6 +40,7 @@ def model():
 
 
 def main(out: Path) -> float:
+    np.random.seed(0)  # next_batch shuffles with it
     digits = load_digits(one_hot=True)
     print(f"digits: {digits.train.num_examples} real images to train on, {digits.test.num_examples} held out (UCI optdigits, 8 x 8)")
     images, labels, train, loss, accuracy = model()

@@ -145,14 +145,14 @@ def type_label(type: Type) -> str:
 
 
 def short_value(array: Any) -> str:
-    """A constant's value in a few characters: `2.0`, `[1, 2]`, `0.0 ...` where all elements are equal."""
+    """A constant's value in a few characters: `2.0`, `[1, 2]`, `all 0.0` where the elements are equal."""
     if array.size == 0:
         return "[]"
     if array.ndim == 0:
         return _number(array[()])
     if array.size <= 4:
         return f"[{', '.join(_number(x) for x in array.reshape(-1))}]"
-    return f"{_number(array.reshape(-1)[0])} ..." if (array == array.reshape(-1)[0]).all() else ""
+    return f"all {_number(array.reshape(-1)[0])}" if (array == array.reshape(-1)[0]).all() else ""
 
 
 def _number(x: Any) -> str:
