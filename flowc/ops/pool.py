@@ -7,7 +7,9 @@ The innermost loop is the one over channels, which lie side by side. Small windo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from flowc.ir.op import REQUIRED, Nest
 from flowc.ir.types import BOOL, F16, F32, FLOATS, I32, NUMBERS, DType, TensorType
 from flowc.ops.constructors import opaque
 from flowc.ops.inference import same_shapes
-from flowc.ops.tiles import larger, over, serial, smaller, var, vector
+from flowc.ops.tiles import ZERO, larger, over, serial, smaller, var, vector
 from flowc.ops.windows import WindowAxis, image_dims, image_place, known, scatter_windows, window_axes, windows_of, within
 
 ATTRS = {"ksize": REQUIRED, "strides": REQUIRED, "padding": REQUIRED}
@@ -185,14 +187,35 @@ class _Pool:
         """`body` for each pixel of the result."""
         return over((("image", extent(self.x[0])), ("row", extent(self.rows.places))), (serial("column", extent(self.columns.places), *body),))
 
-    def over_windows_holding(self, body: Statement) -> Statement:
-        """`body` for every window (`y`, `z`) that holds the pixel (`row`, `column`), which is its element (`i`, `j`)."""
-        for name, place, offset, axis in (("z", "column", "j", self.columns), ("y", "row", "i", self.rows)):
-            ahead = var(f"{name}_ahead")
-            there = (ahead >= 0) & (ahead % axis.stride).eq(0) & (ahead < extent(axis.places) * axis.stride)
-            step = Let(ahead.name, var(place) + extent(axis.before) - var(offset))
-            body = serial(offset, extent(axis.window), step, If(there, (Let(name, ahead // axis.stride), body)))
-        return body
+    def sum_over_windows(self, term: Callable[[Expr, Expr], Expr], dtype: DType, done: Callable[[Expr], Statement]) -> tuple[Statement, ...]:
+        """For the pixel (`row`, `column`) and every channel: `done` of the sum of `term` over the windows (row, column) that hold the pixel.
+
+        Along an axis these are at most ceil(window / stride) in a row. Where they are few, each has a term in one expression, 0 where
+        there is no such window; otherwise loops add them up.
+        """
+        counts = [-(-k // axis.stride) for k, axis in zip(self.window, (self.rows, self.columns), strict=True)]
+        sides = (("y", var("row"), self.rows, counts[0]), ("z", var("column"), self.columns, counts[1]))
+        lets: list[Statement] = []
+        if counts[0] * counts[1] <= WRITTEN_OUT:
+            for name, place, axis, count in sides:
+                inside = place + extent(axis.before)
+                for a in range(count):
+                    at = inside // axis.stride - a
+                    there = within(at, extent(axis.places)) & (inside - at * axis.stride < extent(axis.window))
+                    clamped = smaller(larger(at, 0), extent(axis.places) - 1)
+                    lets += [Let(f"has_{name}_{a}", there), Let(f"{name}_{a}", clamped)]
+            places = [(a, b) for a in range(counts[0]) for b in range(counts[1])]
+            # each term is computed before it is chosen: the places are moved inside, and a choice between two values needs no branch
+            parts = [Let(f"part_{a}_{b}", term(var(f"y_{a}"), var(f"z_{b}"))) for a, b in places]
+            terms = [select(Var(f"has_y_{a}", BOOL) & Var(f"has_z_{b}", BOOL), Var(f"part_{a}_{b}", dtype), 0) for a, b in places]
+            return (*lets, vector("c", self.channels, *parts, done(reduce(add, terms))))
+        body: Statement = Store("total", None, term(var("y"), var("z")), "add")
+        for name, place, axis, _ in reversed(sides):
+            inside = place + extent(axis.before)
+            lets.append(Let(f"first_{name}", (larger(inside - extent(axis.window) + 1, 0) + (axis.stride - 1)) // axis.stride))
+            lets.append(Let(f"end_{name}", smaller(inside // axis.stride + 1, extent(axis.places))))
+            body = For(name, var(f"first_{name}"), var(f"end_{name}"), "serial", (body,))
+        return (*lets, serial("c", self.channels, Alloc("total", dtype, lift(0, dtype)), body, done(Var("total", dtype))))
 
     def per_pixel(self, *body: Statement) -> For:
         """`body` for each pixel of the images."""
@@ -228,12 +251,14 @@ def _max_pool_grad_nest(inputs: list[str], out: str, types: list[TensorType], re
     if p.is_cut_up() and p.is_small():
         return NestPlan((_cut_up_grad(p, inputs, out, dtype),))
     chosen = f"{out}_chosen"
-    total = Var("total", dtype)
-    there = p.window_pixel(var("y"), var("z")) + var("c")
-    mine = Load(chosen, there, I32).eq(cast(var("i") * p.window[1] + var("j"), I32))
-    gather = p.over_windows_holding(Store("total", None, select(mine, Load(inputs[2], there, dtype), 0), "add"))
-    done = Store(out, p.pixel(var("row"), var("column")) + var("c"), total)
-    back = p.per_pixel(serial("c", p.channels, Alloc("total", dtype, lift(0, dtype)), gather, done))
+
+    def term(y: Expr, z: Expr) -> Expr:
+        there = p.window_pixel(y, z) + var("c")
+        i, j = (var(place) - p.source(window, ZERO, axis) for place, window, axis in (("row", y, p.rows), ("column", z, p.columns)))
+        return select(Load(chosen, there, I32).eq(cast(i * p.window[1] + j, I32)), Load(inputs[2], there, dtype), 0)
+
+    place = p.pixel(var("row"), var("column")) + var("c")
+    back = p.per_pixel(*p.sum_over_windows(term, dtype, lambda total: Store(out, place, total)))
     return NestPlan((_choose(p, inputs, chosen, dtype), Barrier(), back), ((chosen, I32, product(p.pooled)),))
 
 
@@ -257,9 +282,16 @@ def _cut_up_grad(p: _Pool, inputs: list[str], out: str, dtype: DType) -> Stateme
 def _choose(p: _Pool, inputs: list[str], chosen: str, dtype: DType) -> Statement:
     """Which element of each window is the first maximum: i * width + j."""
     place = p.window_pixel(var("row"), var("column")) + var("c")
+    if p.is_small():
+        first_of: Expr = lift(-1, I32)
+        for i, j in reversed(p.offsets()):
+            hit = _is_hit(Load(inputs[0], p.at(i, j), dtype), Var("largest", dtype))
+            real = p.is_real(i, j)
+            first_of = select(hit if isinstance(real, Const) else real & hit, lift(i * p.window[1] + j, I32), first_of)
+        find = vector("c", p.channels, Let("largest", Load(inputs[1], place, dtype)), Store(chosen, place, first_of))
+        return p.per_window(*p.clamped(), find)
     x = Load(inputs[0], p.pixel(var("y"), var("z")) + var("c"), dtype)
-    i, j = var("y") - p.source(var("row"), index(0), p.rows), var("z") - p.source(var("column"), index(0), p.columns)
-    offset = i * p.window[1] + j
+    offset = (var("y") - p.source(var("row"), ZERO, p.rows)) * p.window[1] + (var("z") - p.source(var("column"), ZERO, p.columns))
     first = Var("first", I32)
     look = If((first < 0) & _is_hit(x, Load(inputs[1], place, dtype)), (Store("first", None, cast(offset, I32)),))
     body = serial("c", p.channels, Alloc("first", I32, lift(-1, I32)), p.over_window(look), Store(chosen, place, first))
@@ -290,27 +322,28 @@ def _avg_pool_nest(inputs: list[str], out: str, types: list[TensorType], result:
     if p.is_small():
         parts = [cast(Load(inputs[0], p.at(i, j), dtype), wide) for i, j in p.offsets()]
         real = [select(p.is_real(i, j), part, 0) for (i, j), part in zip(p.offsets(), parts, strict=True)]
-        mean = cast(reduce(lambda x, y: x + y, real) / Var("count", wide), dtype)
+        mean = cast(reduce(add, real) / Var("count", wide), dtype)
         return NestPlan((p.per_window(*p.bounds(), *p.clamped(), count, vector("c", p.channels, Store(out, place, mean))),))
     total = Var("total", wide)
-    add = Store("total", None, cast(Load(inputs[0], p.pixel(var("y"), var("z")) + var("c"), dtype), wide), "add")
+    more = Store("total", None, cast(Load(inputs[0], p.pixel(var("y"), var("z")) + var("c"), dtype), wide), "add")
     done = Store(out, place, cast(total / Var("count", wide), dtype))
-    body = serial("c", p.channels, Alloc("total", wide, lift(0, wide)), p.over_window(add), done)
+    body = serial("c", p.channels, Alloc("total", wide, lift(0, wide)), p.over_window(more), done)
     return NestPlan((p.per_window(*p.bounds(), count, body),))
 
 
 def _avg_pool_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
     p, dtype = _Pool("avg_pool_grad", result.dims, attrs), result.dtype
     wide = F32 if dtype is F16 else dtype
-    total, rows, columns = Var("total", wide), p.rows, p.columns
-    sides = []
-    for name, axis in (("y", rows), ("z", columns)):
-        start = var(name) * axis.stride - extent(axis.before)
-        sides.append(smaller(start + extent(axis.window), extent(axis.size)) - larger(start, 0))
-    share = cast(Load(inputs[0], p.window_pixel(var("y"), var("z")) + var("c"), dtype), wide) / cast(sides[0] * sides[1], wide)
-    gather = p.over_windows_holding(Store("total", None, share, "add"))
-    done = Store(out, p.pixel(var("row"), var("column")) + var("c"), cast(total, dtype))
-    return NestPlan((p.per_pixel(serial("c", p.channels, Alloc("total", wide, lift(0, wide)), gather, done)),))
+
+    def term(y: Expr, z: Expr) -> Expr:
+        count: Expr = index(1)
+        for place, axis in ((y, p.rows), (z, p.columns)):
+            start = p.source(place, ZERO, axis)
+            count = count * (smaller(start + extent(axis.window), extent(axis.size)) - larger(start, 0))
+        return cast(Load(inputs[0], p.window_pixel(y, z) + var("c"), dtype), wide) / cast(count, wide)
+
+    place = p.pixel(var("row"), var("column")) + var("c")
+    return NestPlan((p.per_pixel(*p.sum_over_windows(term, wide, lambda total: Store(out, place, cast(total, dtype)))),))
 
 
 max_pool = opaque(

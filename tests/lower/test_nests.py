@@ -1,0 +1,75 @@
+"""Ops with loops of their own, compiled: what their NumPy meaning is, with what follows them fused in, for any number of threads."""
+
+import numpy as np
+import pytest
+
+import flowc.ops  # noqa: F401  (fills the op table)
+from flowc import config
+from flowc.ir.dims import Sym
+from flowc.ir.function import Builder
+from flowc.ir.interpret import interpret
+from flowc.ir.types import F32, F64, U64, TensorType
+from flowc.runtime.executable import build
+
+B = Sym.named("b")
+CONV = {"strides": (1, 1), "padding": "SAME"}
+POOL = {"ksize": (2, 2), "strides": (2, 2), "padding": "SAME"}
+
+# op, operands' types, attrs; b is 5
+CASES = [
+    ("matmul", [(B, 70), (70, 260)], {}),
+    ("matmul", [(B, 33), (40, 33)], {"transpose_b": True}),
+    ("matmul", [(B, 33), (B, 40)], {"transpose_a": True}),
+    ("matmul", [(B, 2, 9, 7), (2, 7, 19)], {}),
+    ("conv2d", [(B, 9, 11, 3), (3, 2, 3, 17)], CONV),
+    ("conv2d_input_grad", [(3, 2, 3, 17), (B, 9, 11, 17), (B, 9, 11, 3)], CONV),
+    ("conv2d_input_grad", [(3, 2, 3, 5), (B, 5, 6, 5), (B, 9, 11, 3)], {"strides": (2, 2), "padding": "SAME"}),
+    ("conv2d_filter_grad", [(B, 9, 11, 3), (B, 9, 11, 17), (3, 2, 3, 17)], CONV),
+    ("max_pool", [(B, 9, 11, 3)], POOL),
+    ("avg_pool", [(B, 9, 11, 3)], POOL),
+    ("avg_pool_grad", [(B, 5, 6, 3), (B, 9, 11, 3)], POOL),
+]
+
+
+def arguments(shapes, dtype):
+    g = np.random.default_rng(4)
+    return [g.standard_normal([5 if d is B else d for d in s]).astype(dtype.numpy) for s in shapes]
+
+
+@pytest.mark.parametrize(("name", "shapes", "attrs"), CASES, ids=[f"{n}-{i}" for i, (n, _, _) in enumerate(CASES)])
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_compiled_nests_with_a_fused_relu_mean_what_numpy_means(name, shapes, attrs, dtype):
+    b = Builder("main")
+    params = [b.param(f"p{i}", TensorType(dtype, s)) for i, s in enumerate(shapes)]
+    f = b.finish([b.apply("relu", b.apply(name, *params, **attrs))])
+    args = arguments(shapes, dtype)
+    (wanted,) = interpret(f, args)
+    found = []
+    for threads in (1, 2):
+        with config.override(backend="cpu", threads=threads):
+            found += build(f).run([a.copy() for a in args])
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-4, atol=1e-4)
+    assert found[0].tobytes() == found[1].tobytes(), "the number of threads changes no bit"
+
+
+def test_compiled_max_pool_grad_gives_each_cotangent_to_the_first_maximum():
+    b = Builder("main")
+    x, ct = b.param("x", TensorType(F32, (B, 9, 11, 3))), b.param("ct", TensorType(F32, (B, 5, 6, 3)))
+    y = b.apply("max_pool", x, **POOL)
+    f = b.finish([b.apply("max_pool_grad", x, y, ct, **POOL)])
+    args = [np.round(a) for a in arguments([(B, 9, 11, 3), (B, 5, 6, 3)], F32)]
+    with config.override(backend="cpu"):
+        (found,) = build(f).run([a.copy() for a in args])
+    np.testing.assert_array_equal(found, interpret(f, args)[0])
+
+
+@pytest.mark.parametrize("name", ["random_uniform", "random_normal", "truncated_normal"])
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_compiled_code_draws_the_bits_that_numpy_draws(name, dtype):
+    b = Builder("main")
+    run = b.param("run", TensorType(U64, ()))
+    f = b.finish([b.apply(name, run, shape=(7, 301), seed=2**63 + 1, dtype=dtype)])
+    args = [np.asarray(2**33 + 7, np.uint64)]
+    with config.override(backend="cpu"):
+        (found,) = build(f).run(args)
+    assert found.tobytes() == interpret(f, args)[0].tobytes()
