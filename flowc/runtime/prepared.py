@@ -58,8 +58,9 @@ class Prepared:
                 self.fills.append(self._pointed(position, slot, array))
         self.direct = executable.backend == "cpu" and executable.is_plain and all(s is not None for s in self.binding.staged)
         self.threads = self.binding.threads
-        self.run = threads.run
         self.entry = executable.entry
+        self.alone = threads.alone() if executable.backend == "cpu" and self.threads == 1 else None
+        self.results = [s for s in self.binding.staged if s is not None]
 
     def _staged(self, position: int, slot: int | None, like: np.ndarray) -> Fill:
         own = np.empty(like.shape, like.dtype)
@@ -117,8 +118,11 @@ class Prepared:
     def launch(self) -> list[np.ndarray]:
         """Run on what was filled in; fresh arrays of the results."""
         if self.direct:
-            self.run(self.entry, self.table_address, self.threads)
-            return [staged.copy() for staged in self.binding.staged]  # type: ignore[union-attr]
+            if self.alone is not None:
+                self.alone(self.entry, self.table_address)
+            else:
+                threads.run(self.entry, self.table_address, self.threads)
+            return [staged.copy() for staged in self.results]
         if self.executable.backend == "interpret":
             return self.executable.interpret(self.args)
         for _, slot in self.executable.param_slots:
