@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -37,20 +36,24 @@ class CacheInfo(NamedTuple):
 @cache
 def environment() -> str:
     """What beside the source decides the object code: versions, processor, and flowc's own code generator by content."""
-    from importlib.metadata import version
+    from importlib.util import find_spec
 
     import llvmlite
     import llvmlite.binding as llvm
 
+    numba = find_spec("numba")  # found, not imported; importlib.metadata would cost as much as all the rest
+    places = list(numba.submodule_search_locations or ()) if numba is not None else []
+    version = "".join((Path(p) / "_version.py").read_text(encoding="utf-8") for p in places)
     own = hashlib.sha256()
     for part in _PARTS:
         own.update((Path(__file__).parent / f"{part}.py").read_bytes() + b"\0")
-    return "\n".join([version("numba"), llvmlite.__version__, str(llvm.llvm_version_info), *host(), own.hexdigest()])
+    return "\n".join([version, llvmlite.__version__, str(llvm.llvm_version_info), *host(), own.hexdigest()])
 
 
 def key(text: str, signatures: Mapping[str, Sequence[str]], flags: Mapping[str, Any] | None = None) -> str:
-    """The name of a program in the cache."""
-    parts = [text, repr(sorted((k, tuple(v)) for k, v in signatures.items())), repr(sorted((flags or {}).items())), environment()]
+    """The name of a program in the cache. Comment lines do not count: they say where in the user's file an op stands, and lines move."""
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    parts = [code, repr(sorted((k, tuple(v)) for k, v in signatures.items())), repr(sorted((flags or {}).items())), environment()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
@@ -93,6 +96,8 @@ class Cache:
         return True
 
     def _replace(self, file: str, data: bytes) -> None:
+        import tempfile
+
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
         try:
             with os.fdopen(handle, "wb") as out:

@@ -111,6 +111,12 @@ def _scalar_emitters() -> None:
         emit(scalars.select, dtype, "bool", dtype, dtype)(lambda builder, args: builder.select(*args))
     emit(scalars.minimum, "bool", "bool", "bool")(lambda builder, args: builder.and_(*args))
     emit(scalars.maximum, "bool", "bool", "bool")(lambda builder, args: builder.or_(*args))
+    emit(scalars.half, "f32", "f32")(_half)
+    emit(scalars.half, "f32", "f64")(_half)
+    for dtype in INTS:
+        convert = "sitofp" if dtype[0] == "i" else "uitofp"
+        emit(scalars.half, "f32", dtype)(partial(_whole_to_half, convert))
+    emit(scalars.half, "f32", "bool")(partial(_whole_to_half, "uitofp"))
     emit(scalars.bits, "i32", "f32")(lambda builder, args: builder.bitcast(args[0], i32))
     emit(scalars.from_bits, "f32", "i32")(lambda builder, args: builder.bitcast(args[0], ir.FloatType()))
     emit(scalars.bits_f64, "i64", "f64")(lambda builder, args: builder.bitcast(args[0], i64))
@@ -125,6 +131,14 @@ def _nan_aware(sign: str, builder: Any, args: Any) -> Any:
 
 def _extreme(order: str, sign: str, builder: Any, args: Any) -> Any:
     return builder.select(getattr(builder, order)(sign, *args), *args)
+
+
+def _half(builder: Any, args: Any) -> Any:
+    return builder.fpext(builder.fptrunc(args[0], ir.HalfType()), ir.FloatType())
+
+
+def _whole_to_half(convert: str, builder: Any, args: Any) -> Any:
+    return builder.fpext(getattr(builder, convert)(args[0], ir.HalfType()), ir.FloatType())
 
 
 def _absolute(builder: Any, args: Any) -> Any:
@@ -220,7 +234,7 @@ def _local_emitter(dtype: str, function: Callable[..., Any]) -> None:
 
     @lower_registry.lower(function, types.IntegerLiteral)
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        element = context.get_data_type(pointer.dtype)
+        element = context.get_value_type(pointer).pointee
         array = cgutils.alloca_once(builder, ir.ArrayType(element, sig.args[0].literal_value))
         return builder.bitcast(array, element.as_pointer())
 
@@ -255,12 +269,19 @@ def _as_aliased(context: Any, builder: Any, fromty: Any, toty: Any, value: Any) 
 
 @lower_registry.lower(operator.getitem, Pointer, types.int64)
 def _load(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return context.unpack_value(builder, sig.return_type, builder.gep(args[0], [args[1]], inbounds=True))
+    place = builder.gep(args[0], [args[1]], inbounds=True)
+    if sig.args[0].half:
+        return builder.fpext(builder.load(place), ir.FloatType())
+    return context.unpack_value(builder, sig.return_type, place)
 
 
 @lower_registry.lower(operator.setitem, Pointer, types.int64, types.Any)
 def _store(context: Any, builder: Any, sig: Any, args: Any) -> None:
-    context.pack_value(builder, sig.args[0].dtype, args[2], builder.gep(args[0], [args[1]], inbounds=True))
+    place = builder.gep(args[0], [args[1]], inbounds=True)
+    if sig.args[0].half:
+        builder.store(builder.fptrunc(args[2], ir.HalfType()), place)
+    else:
+        context.pack_value(builder, sig.args[0].dtype, args[2], place)
 
 
 def _pointer_emitters() -> None:
@@ -268,7 +289,7 @@ def _pointer_emitters() -> None:
 
         def code(builder: Any, args: Any, dtype: str = dtype) -> Any:
             kind = type_named(dtype)
-            element = ir.IntType(8) if kind == types.boolean else _LLVM[kind]
+            element = ir.HalfType() if dtype == "f16" else ir.IntType(8) if kind == types.boolean else _LLVM[kind]
             return builder.inttoptr(_slot(builder, args), element.as_pointer())
 
         emit(function, dtype + "*", "i64*", "i64")(code)
@@ -352,7 +373,10 @@ def _tile_emitters(function: Callable[..., Any], dtype: str) -> None:
             if len(rest) != len(kinds) or not all(isinstance(s, types.IntegerLiteral) for s in shape):
                 return None
             for given, kind in zip(rest, kinds, strict=True):
-                if not (isinstance(given, Pointer) and given.dtype == pointer if kind is None else isinstance(given, (types.Integer, types.Boolean))):
+                fits = isinstance(given, (types.Integer, types.Boolean))
+                if kind is None:
+                    fits = isinstance(given, Pointer) and given.dtype == pointer and not given.half
+                if not fits:
                     return None
             return signature(types.none, *shape, *(given if kind is None else kind for given, kind in zip(rest, kinds, strict=True)))
 

@@ -49,7 +49,7 @@ from flowc.codegen.scalars import (
     trunc,
 )  # fmt: skip
 from flowc.codegen.tile import tile_f32, tile_f64
-from flowc.codegen.types import f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
+from flowc.codegen.types import f16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
 
 
 def _pointer(dtype: str) -> Callable[[Any, int], Any]:
@@ -61,9 +61,10 @@ def _pointer(dtype: str) -> Callable[[Any, int], Any]:
     return pointer
 
 
-POINTERS = {dtype: _pointer(dtype) for dtype in ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64")}
+POINTERS = {dtype: _pointer(dtype) for dtype in ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", "f32", "f64")}
 pointer_bool, pointer_i8, pointer_i16, pointer_i32, pointer_i64 = (POINTERS[d] for d in ("bool", "i8", "i16", "i32", "i64"))
-pointer_u8, pointer_u16, pointer_u32, pointer_u64, pointer_f32, pointer_f64 = (POINTERS[d] for d in ("u8", "u16", "u32", "u64", "f32", "f64"))
+pointer_u8, pointer_u16, pointer_u32, pointer_u64 = (POINTERS[d] for d in ("u8", "u16", "u32", "u64"))
+pointer_f16, pointer_f32, pointer_f64 = (POINTERS[d] for d in ("f16", "f32", "f64"))
 
 
 def extent(args: Any, slot: int) -> int:
@@ -104,7 +105,10 @@ def remainder(i: int, n: int) -> int:
 def _by_dtype(name: str, narrow: Callable[..., Any] | None, wide: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any) -> Any:
         with np.errstate(all="ignore"):
-            if np.asarray(args[0]).dtype == np.float32:
+            dtype = np.asarray(args[0]).dtype
+            if dtype == np.float16:
+                return np.float16(function(*(np.float32(a) for a in args)))
+            if dtype == np.float32:
                 return narrow(*args) if narrow is not None else np.float32(wide(*(np.float64(a) for a in args)))
             return wide(*args)
 
@@ -138,4 +142,6 @@ sinh, cosh, atan2, mod, floordiv = (MATH[n] for n in ("sinh", "cosh", "atan2", "
 def power(x: Any, y: Any) -> Any:
     """x**y of two f32, f64 or whole numbers (y >= 0 then; modulo the dtype's range)."""
     with np.errstate(all="ignore"):
+        if isinstance(x, np.float16):
+            return np.float16(vmath.power_f32(np.float32(x), np.float32(y)))
         return vmath.power_f32(x, y) if isinstance(x, np.float32) else x**y

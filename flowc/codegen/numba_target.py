@@ -28,15 +28,19 @@ from numba.core.typing.templates import AbstractTemplate, make_concrete_template
 
 
 class Pointer(types.Type):
-    """The address of elements of one dtype. `aliased`: another parameter of the same kernel may point to the same elements."""
+    """The address of elements of one dtype. `aliased`: another parameter of the same kernel may point to the same elements.
 
-    def __init__(self, dtype: types.Type, aliased: bool = False) -> None:
+    `half`: the elements are f16 in memory; loaded, they are f32, as all values of f16 are in compiled code.
+    """
+
+    def __init__(self, dtype: types.Type, aliased: bool = False, half: bool = False) -> None:
         self.dtype = dtype
         self.aliased = aliased
-        super().__init__(f"{'aliased' if aliased else 'pointer'}({dtype})")
+        self.half = half
+        super().__init__(f"{'aliased' if aliased else 'pointer'}({'float16' if half else dtype})")
 
     def can_convert_to(self, typingctx: Any, other: types.Type) -> Any:
-        return Conversion.safe if isinstance(other, Pointer) and other.dtype == self.dtype else None
+        return Conversion.safe if isinstance(other, Pointer) and (other.dtype, other.half) == (self.dtype, self.half) else None
 
 
 @register_default(Pointer)
@@ -44,12 +48,13 @@ class PointerModel(models.PrimitiveModel):
     """An address is an LLVM pointer to the element as it lies in memory."""
 
     def __init__(self, dmm: Any, fe_type: Pointer) -> None:
-        super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
+        element = ir.HalfType() if fe_type.half else dmm.lookup(fe_type.dtype).get_data_type()
+        super().__init__(dmm, fe_type, element.as_pointer())
 
 
 SCALARS: dict[str, types.Type] = {
     "bool": types.boolean, "i8": types.int8, "i16": types.int16, "i32": types.int32, "i64": types.int64,
-    "u8": types.uint8, "u16": types.uint16, "u32": types.uint32, "u64": types.uint64, "f32": types.float32, "f64": types.float64,
+    "u8": types.uint8, "u16": types.uint16, "u32": types.uint32, "u64": types.uint64, "f16": types.float32, "f32": types.float32, "f64": types.float64,
 }  # fmt: skip
 
 
@@ -60,7 +65,7 @@ def type_named(name: str) -> Any:
     dtype, star, marks = name.partition("*")
     if dtype not in SCALARS or not set(marks) <= set("!&"):
         raise TypeError(f"{name!r} is not a type of generated source")
-    return Pointer(SCALARS[dtype], "&" in marks) if star else SCALARS[dtype]
+    return Pointer(SCALARS[dtype], "&" in marks, dtype == "f16") if star else SCALARS[dtype]
 
 
 # calling convention

@@ -20,6 +20,11 @@ def select(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition else no
 
 
+def half(x: Any) -> Any:
+    """A number rounded to f16. Compiled code keeps values of f16 as f32 that f16 can hold; every operation on them is rounded so."""
+    return np.float16(x)
+
+
 def bits(x: Any) -> Any:
     """The i32 with the bits of an f32."""
     return x.view(np.int32)
@@ -114,9 +119,11 @@ def _local(dtype: type) -> Callable[[int], Any]:
 
 LOCALS: dict[str, Callable[[int], Any]] = {
     "bool": _local(np.bool_), "i8": _local(np.int8), "i16": _local(np.int16), "i32": _local(np.int32), "i64": _local(np.int64), "u8": _local(np.uint8),
-    "u16": _local(np.uint16), "u32": _local(np.uint32), "u64": _local(np.uint64), "f32": _local(np.float32), "f64": _local(np.float64),
+    "u16": _local(np.uint16), "u32": _local(np.uint32), "u64": _local(np.uint64),
+    "f16": _local(np.float16), "f32": _local(np.float32), "f64": _local(np.float64),
 }  # fmt: skip
 for _name, _function in LOCALS.items():
     _function.__name__ = _function.__qualname__ = f"local_{_name}"
 local_bool, local_i8, local_i16, local_i32, local_i64 = (LOCALS[d] for d in ("bool", "i8", "i16", "i32", "i64"))
-local_u8, local_u16, local_u32, local_u64, local_f32, local_f64 = (LOCALS[d] for d in ("u8", "u16", "u32", "u64", "f32", "f64"))
+local_u8, local_u16, local_u32, local_u64 = (LOCALS[d] for d in ("u8", "u16", "u32", "u64"))
+local_f16, local_f32, local_f64 = (LOCALS[d] for d in ("f16", "f32", "f64"))

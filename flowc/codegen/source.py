@@ -24,7 +24,7 @@ from flowc.codegen import scalars
 
 CONSTANTS: dict[str, Any] = {
     "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "u16": np.uint16, "u32": np.uint32,
-    "u64": np.uint64, "f32": np.float32, "f64": np.float64,
+    "u64": np.uint64, "f16": lambda value: np.float32(np.float16(value)), "f32": np.float32, "f64": np.float64,
 }  # fmt: skip
 
 
@@ -105,6 +105,7 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
     builtins = {"min": scalars.minimum, "max": scalars.maximum, "abs": scalars.absolute}
     namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **cheaper.constants}
     exec(compile(ast.fix_missing_locations(tree), file, "exec"), namespace)
+    namespace["f16"] = scalars.half  # after the file's own imports
     return [TypedFunction(namespace[name], tuple(signature)) for name, signature in typed.items()]
 
 

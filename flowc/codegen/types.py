@@ -10,5 +10,6 @@ u8 = np.uint8
 u16 = np.uint16
 u32 = np.uint32
 u64 = np.uint64
+f16 = np.float16
 f32 = np.float32
 f64 = np.float64

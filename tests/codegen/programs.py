@@ -10,7 +10,7 @@ import numpy as np
 from flowc.codegen import build
 from flowc.codegen.objects import LoadedProgram, load
 
-SHORT = {"float32": "f32", "float64": "f64", "bool": "bool"} | {f"{s}int{n}": f"{s or 'i'}{n}" for s in ("", "u") for n in (8, 16, 32, 64)}
+SHORT = {"float16": "f16", "float32": "f32", "float64": "f64", "bool": "bool"} | {f"{s}int{n}": f"{s or 'i'}{n}" for s in ("", "u") for n in (8, 16, 32, 64)}
 
 
 def short(array: np.ndarray) -> str:

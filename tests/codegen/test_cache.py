@@ -76,6 +76,10 @@ def test_source_signatures_and_flags_each_make_another_key() -> None:
     assert cache.key("a", {}) in keys
 
 
+def test_comments_do_not_make_another_key() -> None:
+    assert cache.key("x = 1\n    # model.py:41\ny = 2", {}) == cache.key("x = 1\ny = 2", {})
+
+
 def test_the_key_holds_versions_processor_and_the_code_generator() -> None:
     import llvmlite
     import numba

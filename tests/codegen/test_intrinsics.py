@@ -142,3 +142,18 @@ def test_selects_take_either_side() -> None:
     body = "for i in range(n):\n    out[i] = select(x[i] > f32(1.0), x[i], f32(-1.0))"
     compiled, plain = both(body, lambda: {"x": np.arange(4, dtype=np.float32), "out": np.zeros(4, np.float32)}, n=4)
     assert compiled["out"].tolist() == plain["out"].tolist() == [-1, -1, 2, 3]
+
+
+def test_half_precision_is_rounded_at_every_operation() -> None:
+    body = """
+for i in range(n):
+    out[i] = f16(f16(x[i] * f16(0.1)) + f16(i))
+    wide[i] = f32(exp(x[i]))
+"""
+    x = np.linspace(-3, 3, 33).astype(np.float16)
+    make = lambda: {"x": x.copy(), "out": np.zeros(33, np.float16), "wide": np.zeros(33, np.float32)}
+    compiled, plain = both(body, make, n=33)
+    assert same_bits(compiled["out"], plain["out"])
+    np.testing.assert_allclose(compiled["wide"], plain["wide"], rtol=1e-3)
+    want = x * np.float16(0.1) + np.arange(33).astype(np.float16)
+    assert same_bits(compiled["out"], want)
