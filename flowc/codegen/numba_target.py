@@ -6,7 +6,9 @@ What Numba adds around a function by default is what costs time, so none of it i
 runtime (allocation, exceptions), no library and no LLVM pass per function. A calling convention of our own returns values directly, and
 contexts of our own load only the declarations that kernels need. Numba is imported when this module is, that is, when something compiles.
 
-Measured on the development machine (two slow cores): importing Numba 0.3 s, these contexts 0.1 s, one small kernel 8 to 15 ms.
+Measured (processor seconds on one shared core of a Zen 4): importing Numba 0.25, the rest of the code generator 0.07, these contexts 0.03 (0.19
+for Numba's own), then for a file of ten kernels of three nested loops 0.25 for this translation (0.6 with Numba's passes and libraries), 0.12 for
+LLVM's optimiser and 0.07 for machine code. A register tile adds 0.03 to 0.07, a transcendental 0.01 to 0.03, once in a process.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from numba.core import callconv, cgutils, compiler, cpu, errors, funcdesc, lower
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import Registry as LowerRegistry
+from numba.core.ir_utils import build_definitions
+from numba.core.ssa import reconstruct_ssa
 from numba.core.typeconv import Conversion
 from numba.core.typing import BaseContext as TypingBase
 from numba.core.typing import templates
@@ -223,11 +227,12 @@ class KernelCompiler(compiler.CompilerBase):
         with targetconfig.ConfigStack().enter(state.flags.copy()):
             untyped_passes.TranslateByteCode().run_pass(state)
             untyped_passes.FixupArgs().run_pass(state)
-            untyped_passes.IRProcessing().run_pass(state)
-            untyped_passes.ReconstructSSA().run_pass(state)
+            state.func_ir = reconstruct_ssa(state.func_ir)
+            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
             typed_passes.NopythonTypeInference().run_pass(state)
-            typed_passes.PreLowerStripPhis().run_pass(state)
-            typed_passes.IRLegalization().run_pass(state)
+            state.func_ir = typed_passes.PreLowerStripPhis()._strip_phi_nodes(state.func_ir)
+            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+            typed_passes.IRLegalization().run_pass(state)  # finds the lifetimes of variables
             descriptor = funcdesc.PythonFunctionDescriptor.from_specialized_function(
                 state.func_ir, state.typemap, state.return_type, state.calltypes, mangler=lambda name, *_, **__: state.func_id.func_name,
                 inline=False, noalias=False, abi_tags=())  # fmt: skip

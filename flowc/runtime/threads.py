@@ -53,8 +53,11 @@ def run(entry: int, args: int, nthreads: int) -> None:
     native = _native or _start()
     with _lock:
         if len(_workers) < nthreads - 1:
-            _grow(nthreads - 1)
-        native.dispatch(_base, entry, args, nthreads)
+            nthreads = min(nthreads, 1 + _grow(nthreads - 1))
+        if nthreads == 1:
+            native.alone(entry, args)
+        else:
+            native.dispatch(_base, entry, args, nthreads)
 
 
 def text() -> str:
@@ -267,13 +270,17 @@ def _start() -> _Native:
     return _native
 
 
-def _grow(count: int) -> None:
-    """Start workers until there are `count`; the lock is held."""
+def _grow(count: int) -> int:
+    """Start workers until there are `count`, or as many as the system allows; how many there are. The lock is held."""
     while len(_workers) < count:
         tid = len(_workers) + 1
         worker = threading.Thread(target=_native.work, args=(_base, tid), name=f"flowc-{tid}", daemon=True)
-        worker.start()
+        try:
+            worker.start()
+        except RuntimeError:  # no more threads here, or the interpreter is ending: results do not depend on their number
+            break
         _workers.append(worker)
+    return len(_workers)
 
 
 def _stop() -> None:

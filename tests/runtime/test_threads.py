@@ -130,6 +130,20 @@ def test_a_number_of_threads_that_cannot_be_is_refused() -> None:
             case.again(nthreads)
 
 
+def test_a_system_that_gives_no_more_threads_still_runs_the_program() -> None:
+    code = """
+        case = Case(50)
+        want = case.run(1).tobytes()
+        def refuse(thread):
+            raise RuntimeError("can't start new thread")
+        start, threading.Thread.start = threading.Thread.start, refuse
+        print(case.run(3).tobytes() == want, len(threads._workers))
+        threading.Thread.start = start
+        print(case.run(3).tobytes() == want, len(threads._workers))
+    """
+    assert in_process(code) == "True 0\nTrue 2\n"
+
+
 def in_process(code: str) -> str:
     """What a fresh process prints; it must end well, and soon."""
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
