@@ -22,7 +22,7 @@ from flowc.ir.dims import Sym, substitute
 from flowc.ir.function import Builder, Function
 from flowc.ir.interpret import bind_extents, interpret
 from flowc.ir.node import Node, resolve
-from flowc.ir.types import BOOL, F32, F64, I32, TensorType, as_dtype
+from flowc.ir.types import BOOL, F32, F64, I32, U64, TensorType, as_dtype
 from flowc.lower.schedule_cuda import schedule
 from flowc.transforms.pipeline import optimize
 
@@ -249,6 +249,19 @@ def loop_nests() -> None:
     compute(lambda b, ct, i, like: b.apply("gather_grad", ct, i, like, axis=0), numbers(4, 5), index, numbers(6, 5), symbolic=False)
 
 
+def convolutions_and_pools() -> None:
+    compute(lambda b, x, w: b.apply("relu", b.apply("conv2d", x, w)), numbers(2, 5, 5, 2), numbers(3, 3, 2, 4), symbolic=False)
+    compute(lambda b, x: b.apply("max_pool", x, ksize=(2, 2), strides=(2, 2), padding="SAME"), numbers(2, 5, 5, 3), symbolic=False)
+
+
+def random_numbers() -> None:
+    for name in ("random_uniform", "random_normal", "truncated_normal"):
+        b = Builder("main")
+        counter = b.param("run", TensorType(U64, ()))
+        f = b.finish((b.apply("square", b.apply(name, counter, shape=(37,), seed=12345678901234567)),))
+        compare(f, [np.array(3, np.uint64)])
+
+
 CASES: dict[str, Callable[[], None]] = {
     c.__name__: c
     for c in (
@@ -256,8 +269,21 @@ CASES: dict[str, Callable[[], None]] = {
         a_normalised_row_has_two_levels_of_reductions, column_reductions, reductions_of_the_middle, full_reductions,
         empty_reductions_give_the_start_value, truth_reductions, the_first_largest_wins, nan_is_the_largest_and_the_smallest,
         nan_and_infinity_keep_through_functions, whole_numbers_and_truth_values, transposes, pads_and_concats, gathers, loop_nests,
+        convolutions_and_pools, random_numbers,
     )
 }  # fmt: skip
+
+
+def samples() -> None:
+    """Every sample of every op."""
+    from tests.ops.cases import NAMES, SAMPLES, sample, types_of
+
+    for name in NAMES:
+        for number in range(len(SAMPLES.get(name, ()))):
+            op, arrays, attrs = sample(name, number, "float32")
+            b = Builder("main")
+            params = [b.param(f"x{i}", t) for i, t in enumerate(types_of(arrays))]
+            compare(b.finish([b.apply(op, *params, **attrs)]), [np.array(a, order="C") for a in arrays])
 
 
 def broken() -> None:
@@ -297,7 +323,7 @@ def faults(names: list[str]) -> dict[str, str]:
                 for f, args in random_functions(int(name), 40):
                     compare(f, args)
             else:
-                {**CASES, "broken": broken}[name]()
+                {**CASES, "samples": samples, "broken": broken}[name]()
             found[name] = ""
         except Exception:
             found[name] = traceback.format_exc()

@@ -50,7 +50,8 @@ print(json.dumps(faults))
 @pytest.mark.parametrize(
     "case",
     ["broadcasting", "softmax_of_rows", "column_reductions", "full_reductions", "truth_reductions", "the_first_largest_wins", "pads_and_concats",
-     "whole_numbers_and_truth_values", "nan_and_infinity_keep_through_functions", "loop_nests"],
+     "whole_numbers_and_truth_values", "nan_and_infinity_keep_through_functions", "loop_nests",
+     "convolutions_and_pools", "random_numbers"],
 )  # fmt: skip
 def test_kernels_compile_to_ptx_without_calls_and_doubles(case: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}

@@ -36,6 +36,11 @@ def test_a_wrong_kernel_is_seen() -> None:
 
 
 @pytest.mark.slow
+def test_every_sample_of_every_op_in_the_simulator_is_what_eval_gives() -> None:
+    assert not (fault := simulate("samples")["samples"]), fault
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_random_functions_in_the_simulator_mean_what_they_mean(seed: int) -> None:
     assert not (fault := simulate(str(seed))[str(seed)]), fault
