@@ -359,7 +359,7 @@ def _barrier(builder: Any, args: Any) -> None:
 
 
 def _tile_emitters(function: Callable[..., Any], dtype: str) -> None:
-    pointer, scalar = type_named(dtype), types.int64
+    pointer, scalar, value_bytes = type_named(dtype), types.int64, {"f32": 4, "f64": 8}[dtype]
     kinds = [scalar if name not in ("out", "a", "b") else None for name in tile.PARAMETERS]
 
     class TileTemplate(AbstractTemplate):
@@ -390,9 +390,22 @@ def _tile_emitters(function: Callable[..., Any], dtype: str) -> None:
         numbers = [value[name] for name in tile.PARAMETERS[6:-1]]
         adds = builder.icmp_signed("!=", value["accumulate"], i64(0))
         kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64] * len(numbers) + [i1])
+        width = tile.lanes(dtype)
+        narrow = width * value_bytes < 64
+        if narrow:  # the loops count vectors of 64 bytes: here one register's columns at a time, which also leaves registers for the rows
+            vectors = 1
         name = tile.tile_name(dtype, rows, vectors)
         builder.module.flowc_texts[name] = lambda: (tile.tile_text(dtype, rows, vectors), {})
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [*pointers, *numbers, adds])
+        callee = cgutils.get_or_insert_function(builder.module, kind, name)
+        if not narrow:
+            builder.call(callee, [*pointers, *numbers, adds])
+            return context.get_dummy_value()
+        out, a, b = pointers
+        with cgutils.for_range_slice(builder, i64(0), value["columns"], i64(width), i64) as (at, _):
+            left = builder.sub(value["columns"], at)
+            part = builder.select(builder.icmp_signed("<", left, i64(width)), left, i64(width))
+            moved = [builder.gep(out, [at], inbounds=True), a, builder.gep(b, [at], inbounds=True)]
+            builder.call(callee, [*moved, numbers[0], part, *numbers[2:], adds])
         return context.get_dummy_value()
 
 

@@ -1,5 +1,10 @@
 """Ops with loops of their own, compiled: what their NumPy meaning is, with what follows them fused in, for any number of threads."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -76,3 +81,22 @@ def test_compiled_code_draws_the_bits_that_numpy_draws(name, dtype):
     with config.override(backend="cpu"):
         (found,) = build(f).run(args)
     assert found.tobytes() == interpret(f, args)[0].tobytes()
+
+
+@pytest.mark.parametrize(("cpu", "features"), [("haswell", "+avx,+avx2,+fma"), ("x86-64", "")])
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
+def test_tiles_are_whole_on_processors_with_narrower_vectors(cpu, features):
+    script = (
+        "import numpy as np, flowc.ops\n"
+        "from flowc.ir.function import Builder\n"
+        "from flowc.ir.types import F32, TensorType\n"
+        "from flowc.runtime.executable import build\n"
+        "b = Builder('main')\n"
+        "x, w = b.param('x', TensorType(F32, (13, 7))), b.param('w', TensorType(F32, (7, 61)))\n"
+        "args = [np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((13, 7), (7, 61))]\n"
+        "(found,) = build(b.finish([b.apply('matmul', x, w)])).run(args)\n"
+        "np.testing.assert_allclose(found, args[0] @ args[1], rtol=1e-5, atol=1e-5)\n"
+    )
+    environment = {**os.environ, "FLOWC_CPU": cpu, "FLOWC_CPU_FEATURES": features}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
