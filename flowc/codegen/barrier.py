@@ -16,6 +16,8 @@ MUTEX, CONDITION = 80, 96  # pthread objects, 128 bytes each
 WORKERS = 112  # then 32 words for each worker: request epoch, and 16 words on, the epoch that it has done
 WORKER_WORDS = 32
 
+YIELD_SPINS = 400  # pauses (some 10 us) before a waiting thread lets others run: where threads outnumber cores, all must come forward
+
 
 def pause() -> tuple[str, str]:
     """The instruction that tells the core that it spins: (call, declaration)."""
@@ -57,7 +59,7 @@ spin:
 wait:
   {call}
   %more = add i64 %count, 1
-  %long = icmp eq i64 %more, 2000
+  %long = icmp eq i64 %more, {YIELD_SPINS}
   br i1 %long, label %yield, label %again
 again:
   br label %spin

@@ -20,11 +20,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from flowc.codegen.barrier import ARGS, CONDITION, ENTRY, MUTEX, NTHREADS, PARKED, STOP, WORKER_WORDS, WORKERS, pause
+from flowc.codegen.barrier import ARGS, CONDITION, ENTRY, MUTEX, NTHREADS, PARKED, STOP, WORKER_WORDS, WORKERS, YIELD_SPINS, pause
 
 MOST = 256  # threads that a pool can have
 IDLE_SPINS = 20_000  # pauses before a worker goes to sleep: one to three milliseconds
-YIELD_SPINS = 2_000  # pauses before a waiting thread lets others run: more threads than cores must come forward too
 
 _lock = threading.Lock()
 _control = (ctypes.c_int64 * (WORKERS + WORKER_WORDS * MOST + 16))()
