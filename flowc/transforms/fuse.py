@@ -104,16 +104,19 @@ class Fuser:
 
     def run(self) -> Function:
         for node in self.f.nodes:
-            if node.op is CONSTANT or self.stays_in_main(node):
+            if node.op is CONSTANT:
                 continue
-            self.place(node)
+            if is_view(node) and self.is_inner_view(node):
+                self.try_join(node)  # where it is refused, it stays in main as a view of the operand's memory
+            elif not self.stays_in_main(node):
+                self.place(node)
         return self.assemble()
 
     def stays_in_main(self, node: Node) -> bool:
         """A view of something that lies in memory needs no kernel, a copyable index op is copied where it is used."""
         if is_free(node) and self.only_pointwise_users(node):
             return True
-        return is_view(node) and not self.is_inner_view(node)
+        return is_view(node)
 
     def is_inner_view(self, node: Node) -> bool:
         """A view that only adds or drops extents of 1 joins its operand's kernel; any other one is a view of memory."""
@@ -127,6 +130,11 @@ class Fuser:
     # joining
 
     def place(self, node: Node) -> None:
+        if not self.try_join(node):
+            self.open(node)
+
+    def try_join(self, node: Node) -> bool:
+        """Put `node` into the group of one of its operands, the latest first; False where all refuse."""
         for operand in sorted(set(node.inputs), key=lambda n: -self.position[n]):
             group = self.group_of.get(operand)
             if group is None:
@@ -137,9 +145,9 @@ class Fuser:
             if reason is None:
                 self.join(group, node, operand)
                 self.absorb(group, node)
-                return
+                return True
             self.records.add(Decision("kept", "fuse", (operand.name, node.name), reason, 0))
-        self.open(node)
+        return False
 
     def open(self, node: Node) -> None:
         if isinstance(node.op.lowering, Nest):
@@ -394,13 +402,25 @@ class Fuser:
         return found
 
     def emit_call(self, b: Builder, group: Group, new: dict[Node, Node], serial: int) -> None:
-        results = [m for m in group.members if m in self.escaping or any(self.group_of.get(u) is not group for u in self.users[m])]
+        wanted = [m for m in group.members if m in self.escaping or any(self.group_of.get(u) is not group for u in self.users[m])]
+        views = [m for m in wanted if is_view(m) and self.group_of.get(m.inputs[0]) is group]
+        results = [m for m in group.members if m not in views and (m in wanted or any(_viewed(v) is m for v in views))]
         kernel, inputs = self.kernel(group, results, f"k{serial}_{_short(group, results)}")
         call = b.apply(OPS["call"], *(new[n] for n in inputs), function=kernel)
         for position, member in enumerate(results):
             with b.origin(member):
                 given = None if is_anonymous(member) else member.name
                 new[member] = b.apply(OPS["item"], call, index=position, name=given)
+        for view in views:  # not stored a second time: a view of what is
+            self.show(b, view, new)
+
+    def show(self, b: Builder, view: Node, new: dict[Node, Node]) -> Node:
+        """A view in `main` of a result of a kernel."""
+        if view not in new:
+            source = self.show(b, view.inputs[0], new)
+            with b.origin(view):
+                new[view] = b.apply(view.op, source, name=None if is_anonymous(view) else view.name, **view.attrs)
+        return new[view]
 
     def kernel(self, group: Group, results: list[Node], name: str) -> tuple[Function, list[Node]]:
         inner = Builder(name)
@@ -425,6 +445,13 @@ class Fuser:
                 given = None if is_anonymous(member) else member.name
                 inside[member] = inner.apply(member.op, *operands, name=given, **member.attrs)
         return inner.finish([inside[r] for r in results]), list(inputs)
+
+
+def _viewed(node: Node) -> Node:
+    """What a view of a view, and so on, shows."""
+    while is_view(node):
+        node = node.inputs[0]
+    return node
 
 
 def _keeps_rows(shape: Shape, group: Group) -> bool:
