@@ -18,6 +18,7 @@ from flowc.ir.function import Function
 from flowc.ir.loops import Alloc, Buffer, Comment, Const, Expr, For, If, Kernel, Let, Load, Statement, Store, Var, extent
 from flowc.ir.node import Node
 from flowc.ir.op import ArgFold, Fold, Nest
+from flowc.ir.reserved import RESERVED
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Elements, Flat, Index, hint, located, ravel
 from flowc.lower.rename import symbol_names
@@ -46,7 +47,7 @@ class KernelBuilder:
 def begin(f: Function, in_place: dict[int, int]) -> KernelBuilder:
     """A kernel whose params and results have buffers and whose outermost scope is open."""
     names: dict[Node, str] = {}
-    taken: set[str] = set()
+    taken = symbol_names(f) | RESERVED
     for param in f.params:
         names[param] = unique_name(param.name, taken)
     results: dict[Node, str] = {}
@@ -61,7 +62,7 @@ def begin(f: Function, in_place: dict[int, int]) -> KernelBuilder:
             results[result] = unique_name(hint(result) + "_out", taken)
             buffers.append(Buffer(results[result], result.tensor.dtype, result.tensor.size, "out"))
     elements = Elements(f, names)
-    elements.taken |= taken | symbol_names(f)
+    elements.taken |= taken
     elements.open([Comment(located(f.nodes))])
     return KernelBuilder(f, results, elements, buffers)
 

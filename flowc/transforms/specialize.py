@@ -16,6 +16,7 @@ from flowc.ir import dims
 from flowc.ir.dims import Call, Dim, Sym
 from flowc.ir.function import Builder, Function, rebuild
 from flowc.ir.node import Node, map_dims
+from flowc.ir.reserved import unreserved
 from flowc.ir.types import TensorType, Type
 from flowc.ir.verify import verify
 from flowc.transforms.autodiff import inline_calls
@@ -150,7 +151,7 @@ def _open_types(f: Function, shapes: Sequence[Sequence[int]]) -> tuple[dict[Node
     names: dict[int, str] = {}
     for param, shape in zip(f.params, shapes, strict=False):
         for dim, extent in zip(param.tensor.shape or (), shape, strict=False):
-            name = dim.name if isinstance(dim, Sym) else None
+            name = unreserved(dim.name) if isinstance(dim, Sym) and dim.name is not None else None
             if name is not None and extent != 1 and extent not in names and name not in names.values():
                 names[extent] = name
     serial = 0

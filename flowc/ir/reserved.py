@@ -1,0 +1,37 @@
+"""Names that generated code uses itself: no buffer, variable or extent of a kernel bears one.
+
+A user's variable `exp` is the buffer `exp_1` of its kernels, and an extent declared as `tid` the symbol `tid_`.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Collection
+
+from flowc.ir.loops import FUNCTIONS
+
+_DTYPES = ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", "f32", "f64")
+
+RESERVED = frozenset(
+    {
+        *FUNCTIONS, *keyword.kwlist, *_DTYPES,
+        "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound",  # a kernel's own
+        "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath",
+        "absolute", "add_any_order", "cast", "copysign", "fmod", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
+    }
+    | {f"{what}_{dtype}" for what in ("local", "pointer", "tile") for dtype in _DTYPES}
+)  # fmt: skip
+_KERNEL = re.compile(r"k\d+(_.*[^_])?$")  # a name that ends in an underscore is no kernel's
+
+
+def is_reserved(name: str) -> bool:
+    """Whether generated code may use the name itself: its functions, and kernels (`k0_relu`)."""
+    return name in RESERVED or _KERNEL.match(name) is not None
+
+
+def unreserved(name: str, taken: Collection[str] = ()) -> str:
+    """`name`, with underscores after it until it is neither reserved nor taken."""
+    while is_reserved(name) or name in taken:
+        name += "_"
+    return name
