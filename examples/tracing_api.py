@@ -16,7 +16,7 @@ def loss(w: flowc.f32["features"], x: flowc.f32["batch", "features"], y: flowc.f
     return flowc.mean(flowc.log(1 + flowc.exp(-margins)))
 
 
-value_and_gradient = flowc.compile(flowc.value_and_grad(loss))
+value_and_gradient = flowc.value_and_grad(loss)
 
 rng = np.random.default_rng(0)
 truth = rng.normal(size=5).astype(np.float32)

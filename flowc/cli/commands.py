@@ -98,7 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flowc.errors import FlowcError
 
     root = parser()
-    options = root.parse_args(argv)
+    options, rest = root.parse_known_args(argv)
+    if rest:
+        if not hasattr(options, "whole") or any(text.startswith("-") for text in rest):
+            root.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.args += rest  # the script's arguments, after an option of ours
     if options.version:
         print(version_text())
         return 0

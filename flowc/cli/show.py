@@ -15,6 +15,7 @@ from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Decision
 
 LEVELS = ("graph", "function", "module", "kernel", "source")
+WIDTH = 120  # columns of `flowc explain`
 BEFORE = "trace"
 """The name of the Function before any pass."""
 
@@ -76,15 +77,28 @@ def _kernel_lines(kernel: Function, decisions: Iterable[Decision], told: set[int
     places = dict.fromkeys(n.loc.short for n in kernel.nodes if n.loc is not None)
     lines = [
         kernel.name,
-        f"  computes  {', '.join(_shown(kernel))}" + (f"   ({', '.join(places)})" if places else ""),
-        f"  reads     {', '.join(f'{p.name}: {p.type}' for p in kernel.params) or 'nothing'}",
-        f"  writes    {', '.join(f'{r.name}: {r.type}' for r in kernel.results)}",
+        *_wrapped("computes", [*_shown(kernel), f"({', '.join(places)})"] if places else _shown(kernel)),
+        *_wrapped("reads", [f"{p.name}: {p.type}" for p in kernel.params] or ["nothing"]),
+        *_wrapped("writes", [f"{r.name}: {r.type}" for r in kernel.results]),
     ]
     for decision in decisions:
         if id(decision) not in told and (decision.nodes[-1] in names or decision.kind == "fused" and names & set(decision.nodes)):
             told.add(id(decision))
             lines.append(f"  {decision}")
     return lines
+
+
+def _wrapped(label: str, items: list[str]) -> list[str]:
+    """`  computes  a, b, c`, in as many lines as it takes."""
+    lines, line = [], f"  {label:9} {items[0]}"
+    for item in items[1:]:
+        mark = " " if item.startswith("(") else ", "
+        if len(line) + len(mark) + len(item) > WIDTH:
+            lines.append(line + mark.rstrip())
+            line = f"  {'':9} {item}"
+        else:
+            line += mark + item
+    return [*lines, line]
 
 
 def _shown(kernel: Function) -> list[str]:
