@@ -230,7 +230,7 @@ def _named(model: Model, name: str) -> Subject:
 
 def _unknown(model: Model, name: str, found: Any, graph: Graph | None) -> str:
     known = [k for k, v in model.names.items() if isinstance(v, Compiled | Graph | Tensor | Operation | Variable)]
-    near = difflib.get_close_matches(name, [*known, *(graph.by_name if graph else ())], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, dict.fromkeys([*known, *(graph.by_name if graph else ())]), n=3, cutoff=0.5)
     what = f"is a {type(found).__name__}, no tensor, operation, graph or compiled function" if name in model.names else "is not there"
     hint = f"; near: {', '.join(near)}" if near else f"; there are {', '.join(known[:12])}" if known else ""
     late = f" (the script was stopped where it trains, {model.stopped}; --whole runs it to its end)" if model.stopped else ""
