@@ -1,8 +1,7 @@
 """docs/architecture.md shows what is so: its code runs and prints what the page says, and it names every file and every pass."""
 
 import re
-
-import pytest
+from contextlib import contextmanager
 
 from flowc import config
 from flowc.frontend import scope
@@ -14,28 +13,28 @@ from tests.ops.samples import SAMPLES
 PAGE = ROOT / "docs" / "architecture.md"
 
 
-@pytest.fixture
-def own_tables(monkeypatch):
+@contextmanager
+def restored():
     """What the page adds to the compiler (an op, its samples, two passes) is taken out again."""
+    passes, ops, samples = pipeline.PASSES, dict(OPS), dict(SAMPLES)
+    try:
+        with config.override(verify=True, backend="cpu"):
+            yield
+    finally:
+        pipeline.PASSES = passes
+        for table, before in ((OPS, ops), (SAMPLES, samples)):
+            for name in set(table) - set(before):
+                del table[name]
+        scope.sessions.clear()
+        scope.reset_default_graph()
+
+
+def test_every_program_and_command_prints_what_the_page_shows(monkeypatch, update_golden):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(pipeline, "PASSES", pipeline.PASSES)
-    ops, samples = dict(OPS), dict(SAMPLES)
-    with config.override(verify=True, backend="cpu"):
-        yield
-    for table, before in ((OPS, ops), (SAMPLES, samples)):
-        for name in set(table) - set(before):
-            del table[name]
-    scope.sessions.clear()
-    scope.reset_default_graph()
-
-
-def test_every_program_and_command_prints_what_the_page_shows(own_tables, update_golden):
-    space = {"__name__": "__main__"}
-    check(PAGE, update_golden, space)
-    assert "log_cosh" in OPS and "name_leaks" in pipeline.names(), "the page defines an op and a pass"
-
-
-def test_the_examples_op_and_passes_are_gone_after_the_page_has_run():
+    for update in (True, True, False) if update_golden else (False,):  # outputs that show lines of the page move them
+        with restored():
+            check(PAGE, update, {"__name__": "__main__"})
+            assert "log_cosh" in OPS and "name_leaks" in pipeline.names(), "the page defines an op and a pass"
     assert "log_cosh" not in OPS and "log_cosh" not in SAMPLES and "name_leaks" not in pipeline.names()
 
 

@@ -36,6 +36,10 @@ def test_linear_regression_finds_the_line(run):
     assert run("linear_regression.py").startswith("W -1.0000  b 1.0000  loss ")
 
 
+def test_one_step_shows_the_loss_before_it_and_the_weights_after(run):
+    assert run("one_step.py") == "loss 4.1589  w [0.  0.2 0. ]\n"  # 6 log 2; the sums of the columns, times 0.1 sigmoid(0)
+
+
 def test_the_two_layer_network_learns(run):
     losses = [float(text) for text in re.findall(r"loss ([0-9.]+)", run("two_layer_network.py"))]
     assert len(losses) == 5 and losses[-1] < 0.01
