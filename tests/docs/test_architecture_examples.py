@@ -14,11 +14,11 @@ PAGE = ROOT / "docs" / "architecture.md"
 
 
 @contextmanager
-def restored():
+def restored(cache):
     """What the page adds to the compiler (an op, its samples, two passes) is taken out again."""
     passes, ops, samples = pipeline.PASSES, dict(OPS), dict(SAMPLES)
     try:
-        with config.override(verify=True, backend="cpu"):
+        with config.override(verify=True, backend="cpu", cache_dir=cache):
             yield
     finally:
         pipeline.PASSES = passes
@@ -29,10 +29,10 @@ def restored():
         scope.reset_default_graph()
 
 
-def test_every_program_and_command_prints_what_the_page_shows(monkeypatch, update_golden):
+def test_every_program_and_command_prints_what_the_page_shows(monkeypatch, tmp_path, update_golden):
     monkeypatch.chdir(ROOT)
     for update in (True, True, False) if update_golden else (False,):  # outputs that show lines of the page move them
-        with restored():
+        with restored(tmp_path):
             check(PAGE, update, {"__name__": "__main__"})
             assert "log_cosh" in OPS and "name_leaks" in pipeline.names(), "the page defines an op and a pass"
     assert "log_cosh" not in OPS and "log_cosh" not in SAMPLES and "name_leaks" not in pipeline.names()
