@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import flowc.ops  # noqa: F401  (fills the op table)
 import numpy as np
+from hypothesis import strategies as st
+
+import flowc.ops  # noqa: F401  (fills the op table)
 from flowc.ir.dims import Dim, Sym, product
 from flowc.ir.function import Builder, Function
 from flowc.ir.node import Node
 from flowc.ir.types import F32, TensorType
-from hypothesis import strategies as st
 
 B = Sym.named("b")
 UNARY = ("neg", "relu", "tanh", "square", "abs", "sigmoid", "sin", "floor")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import flowc.ops  # noqa: F401
 import pytest
+
+import flowc.ops  # noqa: F401
 from flowc.ir.function import Function
 from flowc.ir.text import parse_function
 from flowc.lower.program import Program, plan

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
 from flowc import config
 from flowc.ir.function import Function
 from flowc.ir.interpret import interpret
 from flowc.ir.verify import verify
 from flowc.runtime.executable import build
 from flowc.transforms.pipeline import optimize
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
-
 from tests.lower.functions import arguments, functions
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking a compiler's input takes minutes
