@@ -198,7 +198,7 @@ class Executable:
                 values = [(target, value.copy()) for target, value in values]
             for target, value in values:
                 target[...] = value.reshape(target.shape)
-        return [result.copy() if result is staged else result for result, staged in zip(out, binding.staged, strict=True)]
+        return [staged.copy() if staged is not None and result is staged else result for result, staged in zip(out, binding.staged, strict=True)]
 
     def _launch(self, binding: Binding, args: Sequence[np.ndarray], out: list[Any]) -> None:
         if self.backend == "python":
