@@ -11,7 +11,6 @@ from flowc.ir.function import Function
 from flowc.ir.loops import Kernel
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
-from flowc.ir.types import DType
 from flowc.lower.memory import Place, Planner, Slot, in_place_pairs, source
 from flowc.lower.schedule_cpu import schedule
 
@@ -134,8 +133,3 @@ def _is_direct(planner: Planner, items: list[Node], position: int, operand: Node
 
 def _symbols(node: Node) -> set[str]:
     return {s for d in node.tensor.dims for s in symbols(d)}
-
-
-def storage_dtype(dtype: DType) -> DType:
-    """The dtype of elements in memory."""
-    return dtype

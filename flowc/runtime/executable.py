@@ -3,13 +3,14 @@
     executable = build(f)
     loss, = executable.run([x, w])       # fresh arrays; params with an update are overwritten in place
 
-One table of addresses and extents is all that crosses into the program. What depends on extents (arena, table, number of threads) is a
+One table of addresses and extents is all that crosses into the program. What depends on extents (offsets, table, number of threads) is a
 `Binding`, made once for each set of extents and kept.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
 from flowc.ir.loops import Kernel
 from flowc.lower.program import Program, plan
+from flowc.runtime.arena import Arena, address
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Records, expect_fused
 
@@ -41,14 +43,15 @@ KEPT_BINDINGS = 16  # sets of extents whose memory is kept
 
 @dataclass(eq=False)
 class Binding:
-    """Memory for one set of extents. `table` holds addresses and extents; `arena` and `keep` keep what it points to alive."""
+    """What one set of extents comes to. `table` holds addresses and extents; `offsets` says where in the arena each slot begins, and after
+    the last one the whole size; `keep` keeps alive what the table points to; `generation`: the arena's when the table was filled."""
 
     extents: dict[str, int]
     table: Any
     table_address: int
     threads: int
-    arena: np.ndarray
-    slot_bytes: list[int]
+    offsets: list[int]
+    generation: int
     keep: list[Any]
     result_shapes: list[tuple[int, ...]]
     staged: list[np.ndarray | None]  # for each result: the binding's own array where the result is small
@@ -72,6 +75,7 @@ class Executable:
         self.backend = settings().backend
         self.records = Records()
         self.lock = threading.Lock()
+        self.arena = Arena()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
         self._symbols = _symbol_sources(f)
         self._njit: Any = None
@@ -169,6 +173,8 @@ class Executable:
             binding = self.binding(args)
             for i, slot in self.param_slots:
                 binding.table[slot] = address(args[i])
+            if binding.generation != self.arena.generation:
+                binding.generation = self.place_slots(binding.table, binding.offsets)
             return self.enter(binding, args)
 
     def prepare(self, args: Sequence[np.ndarray], fed: int) -> Prepared:
@@ -239,10 +245,8 @@ class Executable:
     def _bind(self, args: Sequence[np.ndarray]) -> Binding:
         program, printed = self.program, self._printed
         extents = bind_extents([p.type for p in self.f.params], [a.shape for a in args])
-        sizes = program.slot_bytes(extents)
-        arena = np.empty(sum(sizes) + 64, np.uint8)
-        base = (address(arena) + 63) // 64 * 64
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        offsets = [0, *itertools.accumulate(program.slot_bytes(extents))]
+        self.arena.reserve(offsets[-1])
         table = (ctypes.c_int64 * self.table_size)()
         if self.backend == "cpu":
             from flowc.runtime.threads import control_block
@@ -253,9 +257,7 @@ class Executable:
         staged: list[np.ndarray | None] = [None] * len(shapes)
         for place in program.places:
             slot = printed.slots[id(place)]
-            if place.kind == "slot":
-                table[slot] = base + int(offsets[place.position])
-            elif place.kind == "constant":
+            if place.kind == "constant":
                 array = np.ascontiguousarray(program.constants[place.position].attrs["value"].array)
                 keep.append(array)
                 table[slot] = address(array)
@@ -270,7 +272,15 @@ class Executable:
             table[printed.first_extent + position] = extents[name]
         work = sum(step.work(extents) for step in program.steps)
         threads = settings().threads if work > PARALLEL_WORK else 1
-        return Binding(extents, table, ctypes.addressof(table), threads, arena, sizes, keep, shapes, staged)
+        generation = self.place_slots(table, offsets)
+        return Binding(extents, table, ctypes.addressof(table), threads, offsets, generation, keep, shapes, staged)
+
+    def place_slots(self, table: Any, offsets: Sequence[int]) -> int:
+        """Write the slots' addresses into a table; the arena's generation that they belong to."""
+        for place in self.program.places:
+            if place.kind == "slot":
+                table[self.slots[id(place)]] = self.arena.base + offsets[place.position]
+        return self.arena.generation
 
     def _read(self, binding: Binding, place: Any, args: Sequence[np.ndarray], out: list[Any]) -> np.ndarray:
         """The value at a place after a run, flat."""
@@ -280,10 +290,8 @@ class Executable:
             return out[place.position].reshape(-1)  # type: ignore[no-any-return]
         if place.kind == "constant":
             return self.program.constants[place.position].attrs["value"].array.reshape(-1)  # type: ignore[no-any-return]
-        slot = self._printed.slots[id(place)]
-        start = binding.table[slot] - address(binding.arena)
         size = int(substitute(place.size, binding.extents))  # type: ignore[arg-type]
-        return binding.arena[start : start + size * place.dtype.size].view(place.dtype.numpy)
+        return self.arena.view(binding.offsets[place.position], size * place.dtype.size, place.dtype.numpy)
 
     def _python_table(self, binding: Binding, args: Sequence[np.ndarray], out: list[Any]) -> list[Any]:
         """The table for plain Python: flat arrays in place of addresses."""
@@ -291,8 +299,8 @@ class Executable:
         for place in self.program.places:
             slot = self._printed.slots[id(place)]
             if place.kind == "slot":  # values of several sizes may share it: the whole slot
-                start = binding.table[slot] - address(binding.arena)
-                table[slot] = binding.arena[start : start + binding.slot_bytes[place.position]].view(place.dtype.numpy)
+                begin, end = binding.offsets[place.position : place.position + 2]
+                table[slot] = self.arena.view(begin, end - begin, place.dtype.numpy)
             else:
                 table[slot] = self._read(binding, place, args, out)
         for position in range(len(self.program.extents)):
@@ -314,11 +322,6 @@ class Executable:
         for (param, _), value in zip(self.f.updates, new, strict=True):
             args[places[param]][...] = value
         return results
-
-
-def address(array: np.ndarray) -> int:
-    """The address of an array's first element."""
-    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
 
 
 def _symbol_sources(f: Function) -> list[tuple[int, int]]:

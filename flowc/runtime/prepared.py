@@ -45,6 +45,8 @@ class Prepared:
         self.binding = executable.binding(args)
         self.table = type(self.binding.table).from_buffer_copy(self.binding.table)
         self.table_address = ctypes.addressof(self.table)
+        self.arena = executable.arena
+        self.generation = self.binding.generation
         slots = dict(executable.param_slots)
         self.fills = []
         for position, array in enumerate(args):
@@ -118,6 +120,8 @@ class Prepared:
     def launch(self) -> list[np.ndarray]:
         """Run on what was filled in; fresh arrays of the results."""
         if self.direct:
+            if self.generation != self.arena.generation:  # a run with larger extents has moved the arena
+                self.generation = self.executable.place_slots(self.table, self.binding.offsets)
             if self.alone is not None:
                 self.alone(self.entry, self.table_address)
             else:
@@ -127,4 +131,6 @@ class Prepared:
             return self.executable.interpret(self.args)
         for _, slot in self.executable.param_slots:
             self.binding.table[slot] = self.table[slot]
+        if self.binding.generation != self.arena.generation:
+            self.binding.generation = self.executable.place_slots(self.binding.table, self.binding.offsets)
         return self.executable.enter(self.binding, self.args)

@@ -110,6 +110,20 @@ def test_a_prepared_call_takes_lists_and_other_dtypes_and_refuses_other_shapes()
     assert not call.fill([[1, 2]]) and not call.fill([np.zeros((3, 1), np.float32)]) and not call.fill([[[1], [2], [3]]])
 
 
+def test_runs_of_all_extents_share_one_arena() -> None:
+    program = build(NETWORK)
+    small, large = arguments(NETWORK, 5), arguments(NETWORK, 500)
+    calls = {b: program.prepare(args, fed=0) for b, args in ((5, small), (500, large))}
+    want = {b: interpret(NETWORK, args) for b, args in ((5, small), (500, large))}
+    for b in (5, 500, 5):
+        args = {5: small, 500: large}[b]
+        w = args[1].copy()
+        for got, expected in zip(calls[b].launch(), want[b], strict=False):
+            np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-4)
+        args[1][...] = w
+    assert program.arena.generation <= 2
+
+
 def test_a_prepared_call_points_to_large_feeds() -> None:
     f = parse_function("def f(x: f32[n]):\n    y: f32[n] = add(x, 1.0)\n    return y\n")
     x = np.arange(100_000, dtype=np.float32)
