@@ -58,8 +58,8 @@ def parser() -> argparse.ArgumentParser:
         "examples:\n  flowc viz model.py -o graph.svg\n  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
         "  flowc viz model.py                    the tree of scopes, as text\n"
         "\nPictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
-        "Gradients, updates and initial values are folded into one box per node or variable; --full draws every node,\n"
-        "which takes minutes for graphs of many hundreds.\n" + MODEL_TEXT,
+        "Gradients, updates and initial values are folded into one box per node or variable; --full draws every node.\n"
+        + MODEL_TEXT,
     )  # fmt: skip
     _model_arguments(viz)
     viz.add_argument("-o", "--output", metavar="FILE", help="a file that ends in .svg, .png, .pdf or .dot")
@@ -95,6 +95,7 @@ def _model_arguments(command: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0, or 2 for bad input, or what the script of `flowc run` ends with."""
     from flowc.cli.subject import InputError
+    from flowc.config import settings
     from flowc.errors import FlowcError
 
     root = parser()
@@ -108,6 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if options.command is None:
         root.print_help(sys.stderr)
+        return 2
+    try:
+        settings()
+    except ValueError as error:  # of the environment's variables
+        print(f"flowc: {error}", file=sys.stderr)
         return 2
     try:
         return int(options.do(options))

@@ -38,6 +38,8 @@ _SCOPES: dict[Kind | None, dict[str, str]] = {
 }
 
 
+LARGE = 150  # boxes beyond which the layout is given limits and straight lines: 484 boxes take dot 3 s instead of 50 s
+_QUICK = {"splines": "line", "nslimit": "2", "nslimit1": "2", "mclimit": "0.2"}
 _SHAPES = {"invhouse": "pointed box", "box": "box", "note": "folded corner"}  # for the legend, where Graphviz's word says little
 
 
@@ -52,6 +54,8 @@ def dot_source(diagram: Diagram) -> str:
         edge_attr={"fontname": _FONT, "fontsize": "9", "color": _INK, "fontcolor": _PALE, "arrowsize": "0.7"},
     )
     drawn.graph_attr["label"] = _legend(diagram)
+    if len(diagram.boxes) > LARGE:
+        drawn.graph_attr.update(_QUICK)
     _fill(drawn, diagram, "")
     for source, target, link in diagram.links():
         look = _line(source, target, link)
@@ -127,6 +131,8 @@ def _legend(diagram: Diagram) -> str:
         LinkKind.SHAPE: "dotted line: only the shape is used",
     }
     lines = [text for kind, text in said.items() if kind in links]
+    if any(box.result for _, box in diagram.boxes.nodes(data="box")):
+        lines.append("double outline: a result")
     rows = [f"<TR>{''.join(cells[start : start + 4])}</TR>" for start in range(0, len(cells), 4)]
     title = [f'<TR><TD COLSPAN="4" BORDER="0"><B>{html.escape(diagram.title)}</B></TD></TR>'] if diagram.title else []
     rest = [f'<TR><TD COLSPAN="4" BORDER="0">{"; ".join(lines)}</TD></TR>'] if lines else []

@@ -9,7 +9,7 @@ from flowc.ir.function import CONSTANT, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.op import Op
 from flowc.viz.graphs import is_gradient
-from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, short_value, type_label
+from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, short_value, tells_its_op, type_label
 
 
 def of_function(f: Function, title: str = "") -> Diagram:
@@ -21,6 +21,9 @@ def of_function(f: Function, title: str = "") -> Diagram:
         drawn.add_box(Box(param.name, kind, "", (param.name, type_label(param.type)), where=param.loc.short if param.loc else ""))
     places = {p: p.name for p in f.params}
     _Body(drawn, f, places, "").draw(set(f.results))
+    for scope in drawn.scopes:
+        if drawn.scopes.nodes[scope]["kind"] is None and is_gradient(f"{scope}.".replace(".", "/")):
+            drawn.scopes.nodes[scope]["kind"] = Kind.GRADIENT
     for param, value in f.updates:
         drawn.add_link(places[value], param.name, Link(LinkKind.UPDATE, type_label(value.type)))
     return drawn
@@ -79,7 +82,7 @@ class _Body:
         lines = [_with_constants(node) if is_anonymous(node) else shown]
         if node.op is CONSTANT:
             lines = [node.name, short_value(node.attrs["value"].array) or type_label(node.type)]
-        elif not is_anonymous(node) and _with_constants(node) != shown:
+        elif not is_anonymous(node) and (_with_constants(node) != node.op.name or not tells_its_op(shown.rpartition(".")[2], node.op)):
             lines.append(_with_constants(node))
         if is_result:
             lines.append(type_label(node.type))

@@ -15,7 +15,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import Effect
 from flowc.ir.types import TensorType
 from flowc.transforms.autodiff import partner
-from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, short_value, type_label
+from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, short_value, tells_its_op, type_label
 
 _GRADIENTS = re.compile(r"(?:^|.*/)gradients(?:_\d+)?(?=/)")
 _UPDATES = re.compile(r"(.+?)/update(?=_|$)")
@@ -116,9 +116,10 @@ class _Drawing:
         for node, name in self.places.items():
             if name is not None:
                 members.setdefault(name, []).append(node)
+        nodes_only = self.names.difference(self.roles.optimizers)
         for name, nodes in members.items():
             box = self.box(name, nodes)
-            drawn.open_scopes(box.scope, "/")
+            drawn.open_scopes(box.scope, "/", nodes_only)
             drawn.add_box(box)
         for scope in drawn.scopes:
             drawn.scopes.nodes[scope]["kind"] = self.scope_kind(scope)
@@ -194,7 +195,7 @@ class _Drawing:
             return (value,) if value else (type_label(node.type),)
         if kind in (Kind.VARIABLE, Kind.PLACEHOLDER) or node.op.effect is Effect.VARIABLE:
             return (type_label(node.type),)
-        said = [] if node.name.rpartition("/")[2].rstrip("0123456789_").lower() in (node.op.title.lower(), node.op.name) else [node.op.name]
+        said = [] if tells_its_op(node.name.rpartition("/")[2], node.op) else [node.op.name]
         if not self.roles.users[node] and isinstance(node.type, TensorType):
             said.append(type_label(node.type))
         return tuple(said)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flowc.ir.function import Function
 from flowc.ir.graph import Graph
 from flowc.ir.node import Node
+from flowc.ir.op import Op
 from flowc.ir.types import TensorType, Type
 
 if TYPE_CHECKING:
@@ -118,11 +119,15 @@ class Diagram:
             self.scopes.add_node(scope, kind=kind, label=label or scope)
             self.scopes.add_edge(parent, scope)
 
-    def open_scopes(self, scope: str, separator: str, kind: Kind | None = None) -> None:
-        """Enter a scope and those around it into the tree."""
+    def open_scopes(self, scope: str, separator: str, passed_over: Collection[str] = ()) -> None:
+        """Enter a scope and those around it into the tree, but for those `passed_over`."""
         parts = scope.split(separator) if scope else []
+        parent = ""
         for depth in range(len(parts)):
-            self.add_scope(separator.join(parts[: depth + 1]), separator.join(parts[:depth]), kind)
+            name = separator.join(parts[: depth + 1])
+            if name not in passed_over:
+                self.add_scope(name, parent)
+                parent = name
 
 
 def diagram(source: Graph | Function, full: bool = False, title: str = "", only: Collection[Node] | None = None) -> Diagram:
@@ -142,6 +147,12 @@ def diagram(source: Graph | Function, full: bool = False, title: str = "", only:
 def type_label(type: Type) -> str:
     """A type as it stands on a line; nothing for what is no tensor."""
     return str(type) if isinstance(type, TensorType) else ""
+
+
+def tells_its_op(name: str, op: Op) -> bool:
+    """Whether a node's name says already what it does: `MatMul_1` for matmul."""
+    plain = name.rstrip("0123456789_").lower()
+    return plain in (op.title.lower(), op.name) or plain.replace("_", "") == op.name.replace("_", "")
 
 
 def short_value(array: Any) -> str:

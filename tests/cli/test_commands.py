@@ -191,3 +191,9 @@ def test_without_graphviz_a_picture_is_one_line_on_what_to_install(flowc, traini
     code, _, err = flowc("viz", training, "-o", "graph.svg")
     assert code == 2 and "install its `dot` program" in err and "Traceback" not in err
     assert not (tmp_path / "graph.svg").exists()
+
+
+def test_a_setting_that_is_wrong_is_one_line(flowc, monkeypatch):
+    monkeypatch.setattr(config, "_current", None)
+    monkeypatch.setenv("FLOWC_BACKEND", "gpu")
+    assert flowc("cache", "info") == (2, "", "flowc: FLOWC_BACKEND='gpu': one of cpu, interpret, python is expected\n")

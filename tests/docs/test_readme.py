@@ -24,6 +24,17 @@ def test_every_file_that_the_readme_links_to_is_there():
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
 
 
+def test_the_picture_is_the_one_that_flowc_viz_draws_now():
+    from flowc.cli.model import load
+    from flowc.viz import diagram
+
+    text = (ROOT / "docs" / "digits.svg").read_text()
+    drawn = diagram(load("examples/digits_demo.py").graph)
+    titles = set(re.findall(r"<title>([^<]*)</title>", text))
+    assert set(drawn.boxes) <= titles, "flowc viz examples/digits_demo.py -o docs/digits.svg"
+    assert {f"cluster_{scope}" for scope in drawn.scopes if scope} <= titles
+
+
 def test_the_place_of_the_measured_table_is_marked():
     text = README.read_text()
     assert text.index("<!-- bench -->") < text.index("<!-- /bench -->")

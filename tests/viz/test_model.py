@@ -137,3 +137,19 @@ def test_the_tree_as_text_indents_scopes():
     assert tree_text(diagram(noisy()[0])).splitlines()[0] == "x  [placeholder]"
     text = tree_text(diagram(regression()[0]))
     assert "\n  Model/Inner/\n    MatMul  [operation]\n" in text
+
+
+def test_a_node_opens_no_scope_though_others_bear_its_name():
+    full = diagram(regression()[0], full=True)
+    assert "Model/W" in full.boxes and "Model/W" not in full.scopes
+    assert "Model/W/Adam/Initializer" in full.scopes and full.scopes.has_edge("Model", "Model/W/Adam/Initializer")
+
+
+def test_large_diagrams_get_a_layout_with_limits():
+    from flowc.viz.dot import LARGE, dot_source
+
+    x = tf.placeholder(tf.float32, [2], name="x")
+    for _ in range(LARGE + 1):
+        x = x + 1.0
+    assert "splines=line" in dot_source(diagram(tf.get_default_graph()))
+    assert "splines=line" not in dot_source(diagram(noisy()[0]))
