@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import DTypeError
 from flowc.ir.op import REQUIRED
 from flowc.ir.types import ALL, BOOL, FLOATS, NUMBERS, DType, TensorType

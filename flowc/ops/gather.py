@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import ShapeError
 from flowc.ir import loops
 from flowc.ir.dims import Dim, Shape, product

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import ShapeError
 from flowc.ir.dims import Shape
 from flowc.ir.types import FLOATS, I64, INTS, DType, TensorType

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from flowc.errors import ShapeError, UndecidedError
 from flowc.ir import dims, loops
 from flowc.ir.dims import Dim, Shape, Sym

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from flowc.ir import loops
 from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.loops import Expr

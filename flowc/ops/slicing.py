@@ -9,6 +9,7 @@ import builtins
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from flowc.errors import ShapeError
 from flowc.ir import dims, loops
 from flowc.ir.dims import Dim, Shape, Sym

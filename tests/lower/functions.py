@@ -14,7 +14,8 @@ from flowc.ir.node import Node
 from flowc.ir.types import F32, TensorType
 
 B = Sym.named("b")
-UNARY = ("neg", "relu", "tanh", "square", "abs", "sigmoid", "sin", "floor")
+# continuous and well conditioned at any size of argument, so that two orders of a sum stay close through a chain
+UNARY = ("neg", "relu", "tanh", "square", "abs", "sigmoid", "softplus")
 BINARY = ("add", "sub", "mul", "maximum", "minimum", "squared_difference")
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "reduce_mean")
 SHAPES: tuple[tuple[Dim, ...], ...] = ((B, 5), (B, 3, 4), (B,), (5,), (3, 4), (), (1, 5), (B, 1), (B, 17))
@@ -49,7 +50,7 @@ class Maker:
         x, y = self.pick(), self.pick()
         if not _broadcast(x, y):
             return None
-        return self.b.apply("where", self.b.apply("greater", x, y), self.b.apply("add", x, y), self.b.apply("sub", x, y))
+        return self.b.apply("where", self.b.apply("greater", x, y), self.b.apply("sub", x, y), self.b.apply("sub", y, x))
 
     def reduce(self) -> Node | None:
         x = self.pick()

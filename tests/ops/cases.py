@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flowc.ops  # noqa: F401  (fills the table)
 import numpy as np
 import pytest
+
+import flowc.ops  # noqa: F401  (fills the table)
 from flowc.ir.dims import Dim, Sym
 from flowc.ir.expr import Emitter, Expr
 from flowc.ir.function import Builder
 from flowc.ir.interpret import interpret
 from flowc.ir.op import OPS, Effect, Op
 from flowc.ir.types import TensorType, as_dtype
-
 from tests.ops.samples import SAMPLES
 
 NOT_SAMPLED = {"constant", "call", "item"}  # constants are tested with the Builder, calls with Functions

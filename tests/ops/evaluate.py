@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from flowc.ir import loops
 from flowc.ir.types import DType
 

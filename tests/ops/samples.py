@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from flowc.ir.types import BOOL, F32, F64, I32, I64
 
 Sample = tuple[tuple[np.ndarray, ...], dict[str, Any]]

@@ -1,7 +1,8 @@
 """What each op says of operands that do not fit."""
 
-import flowc.ops  # noqa: F401  (fills the table)
 import pytest
+
+import flowc.ops  # noqa: F401  (fills the table)
 from flowc.errors import DTypeError, ShapeError, UndecidedError
 from flowc.ir.dims import Sym
 from flowc.ir.function import Builder

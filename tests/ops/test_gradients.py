@@ -1,13 +1,13 @@
 """Gradients against central finite differences in float64, of the first and of the second order, and over unknown ranks."""
 
 import numpy as np
+
 from flowc.ir.expr import Emitter, Expr
 from flowc.ir.graph import Graph
 from flowc.ir.op import OPS
 from flowc.ir.types import F64, TensorType, as_dtype
 from flowc.ops.inference import no_gradient
 from flowc.transforms.autodiff import backprop
-
 from tests.ops.cases import NAMES, Program, cotangents, each, evaluate, sample, types_of
 
 STOPS = {"stop_gradient"}  # a gradient of none is what it is for

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+
 from flowc.ir import loops
 from flowc.ir.loops import Var
 from flowc.ir.op import OPS, ArgFold, Element, Fold, Kind, Nest, Scalar
 from flowc.ir.types import I64, as_dtype
 from flowc.ops.inference import normal_axes
-
 from tests.ops.cases import NAMES, Program, each, evaluate, sample, symbolic, types_of
 from tests.ops.evaluate import Place, Run
 

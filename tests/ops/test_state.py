@@ -1,7 +1,8 @@
 """Ops of the Graph level: what they are typed as, and what they refuse, with the user's lines."""
 
-import flowc.ops  # noqa: F401  (fills the table)
 import pytest
+
+import flowc.ops  # noqa: F401  (fills the table)
 from flowc.errors import DTypeError, ShapeError
 from flowc.ir.graph import Graph
 from flowc.ir.op import EMPTY, OPS, Effect

@@ -3,9 +3,9 @@
 import ast
 
 import pytest
+
 from flowc.ir.op import OPS, Effect, Element, Fold, Kind, Nest, Scalar
 from flowc.ops.inference import no_gradient
-
 from tests.ops.cases import NAMES
 from tests.ops.samples import SAMPLES
 

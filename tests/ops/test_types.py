@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from flowc.ir.dims import Sym
 from flowc.ir.function import Builder
 from flowc.ir.interpret import interpret
@@ -9,7 +10,6 @@ from flowc.ir.op import OPS
 from flowc.ir.text import parse_function
 from flowc.ir.types import F32
 from flowc.ir.verify import verify
-
 from tests.ops.cases import NAMES, each, evaluate, sample, symbolic, types_of
 from tests.ops.samples import SAMPLES
 

@@ -1,11 +1,11 @@
 """What ops mean at the edges: NaN, infinities, indices outside, empty axes; and shapes with symbols as a user reads them."""
 
-import flowc.ops  # noqa: F401  (fills the table)
 import numpy as np
 import pytest
+
+import flowc.ops  # noqa: F401  (fills the table)
 from flowc.ir.op import OPS
 from flowc.ir.types import F32, I32, TensorType
-
 from tests.ops.cases import evaluate
 
 NAN, INF = np.float32(np.nan), np.float32(np.inf)
