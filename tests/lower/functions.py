@@ -74,8 +74,9 @@ class Maker:
             case "expand":
                 return self.b.apply("expand_dims", x, axis=(self.draw(st.integers(0, rank)),))
             case "slice" if rank and isinstance(x.tensor.dims[-1], int) and x.tensor.dims[-1] > 2:
-                begin = self.draw(st.integers(0, 1))
-                return self.b.apply("slice", x, begin=(None,) * (rank - 1) + (begin,), end=(None,) * rank, stride=(None,) * (rank - 1) + (self.draw(st.integers(1, 2)),))
+                whole = (None,) * (rank - 1)
+                begin, stride = (*whole, self.draw(st.integers(0, 1))), (*whole, self.draw(st.integers(1, 2)))
+                return self.b.apply("slice", x, begin=begin, end=(*whole, None), stride=stride)
             case "pad" if rank:
                 return self.b.apply("pad", x, paddings=((0, 0),) * (rank - 1) + ((self.draw(st.integers(0, 2)), 1),), value=0.5)
             case "concat" if rank:
