@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from flowc import config
 from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, reachable
 from flowc.errors import FlowcError
 from flowc.frontend import scope
+from flowc.frontend.feeds import converter
 from flowc.frontend.fetches import Fetches
 from flowc.frontend.scope import Graph
 from flowc.frontend.session import Session
@@ -80,10 +79,11 @@ class Probe:
         Session.run = self.original  # type: ignore[method-assign]
 
     def run(self, session: Session, fetches: Any, feed_dict: Any) -> Any:
-        if not isinstance(session.graph, Graph) or session._closed:
-            return self.original(session, fetches, feed_dict)
+        if session._closed or not isinstance(feed_dict or {}, Mapping):
+            return self.original(session, fetches, feed_dict)  # which says what is wrong
         resolved = Fetches(session.graph, fetches)
-        fed = {n: np.shape(v) for n, v in zip(session._feed_nodes(feed_dict or {}), (feed_dict or {}).values(), strict=True)}
+        nodes = session._feed_nodes(feed_dict or {})
+        fed = {n: converter(n)(v).shape for n, v in zip(nodes, (feed_dict or {}).values(), strict=True)}
         live = reachable(resolved.targets, fed)
         writes = {n for n in live if n.op.effect is Effect.WRITE}
         initializing = bool(writes) and writes <= {v.initializer_node for v in session.graph.variables.values()}

@@ -197,3 +197,23 @@ def test_a_setting_that_is_wrong_is_one_line(flowc, monkeypatch):
     monkeypatch.setattr(config, "_current", None)
     monkeypatch.setenv("FLOWC_BACKEND", "gpu")
     assert flowc("cache", "info") == (2, "", "flowc: FLOWC_BACKEND='gpu': one of cpu, interpret, python is expected\n")
+
+
+def test_python_m_flowc_is_the_command():
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-m", "flowc", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("flowc ")
+
+
+@pytest.mark.parametrize(
+    ("feed", "message"), [("[1.0]", "feed_dict is a dict from tensors to values"), ("{x: [[1], [2, 3]]}", "feed of x: the value is no array")]
+)
+def test_a_feed_that_cannot_be_used_is_shown_as_running_the_script_shows_it(flowc, script, feed, message):
+    code, _, err = flowc("ir", script(f"import tensorflow as tf\nx = tf.placeholder(tf.float32, name='x')\ntf.Session().run(x, {feed})\n"))
+    assert code == 2 and message in err and "model.py:3" in err and "flowc/" not in err.replace("flowc/data", "")
+
+
+def test_ctrl_c_in_a_script_ends_the_command(flowc, script):
+    assert flowc("ir", script("raise KeyboardInterrupt\n")) == (130, "", "flowc ir: interrupted\n")
