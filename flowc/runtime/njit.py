@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowc.ir.dims import Call, Dim, Sym
+from flowc.ir.types import TensorType
 from flowc.lower.program import Program
 
 if TYPE_CHECKING:
@@ -27,20 +28,54 @@ if TYPE_CHECKING:
 def wrap(executable: Executable) -> Any:
     """The Numba function of a compiled program: arrays and numbers in, one array or number, or a tuple of them, out.
 
-    Params with a rank take arrays of their exact dtype, any strides; rank 0 takes numbers. The wrapper raises ValueError for a shape
-    that the program was not compiled for. Programs that update a param are refused: Numba functions here are pure.
+    Params with a rank take arrays of that rank, any strides, of their dtype or one that casts to it; rank 0 takes numbers. Numba's
+    TypingError tells of a rank or dtype that does not fit when the caller is compiled, ValueError of a shape when it runs. Programs that
+    update a param are refused: Numba functions here are pure.
     """
     import numba
 
+    if executable.backend != "cpu":
+        raise ValueError(f"{executable.f.name} was built with FLOWC_BACKEND={executable.backend}: only compiled programs have a Numba function")
     if executable.f.updates:
         raise ValueError(f"{executable.f.name} updates its params and has no form as a Numba function")
     text, constants = wrapper_source(executable)
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
     namespace: dict[str, Any] = {"np": np, "entry": prototype(executable.entry)}
+    namespace |= {f"read{i}": _reader(param.tensor) for i, param in enumerate(executable.f.params)}
     exec(compile(text, f"<flowc njit {executable.f.name}>", "exec"), namespace)
     function = numba.njit(namespace["call"], error_model="numpy")
     function.flowc_keep = (executable, constants)  # the code and the constants live as long as the function
     return function
+
+
+def _reader(param: TensorType) -> Any:
+    """A function for Numba code that turns an array into what the program may read through a pointer to the param's dtype.
+
+    The program gets an address alone, so an array of another dtype or rank has to be cast, or refused, before.
+    """
+    from numba.core import errors, types
+    from numba.extending import overload
+    from numba.np.numpy_support import as_dtype, from_dtype
+
+    target = param.dtype.numpy
+
+    def read(value):  # type: ignore[no-untyped-def]  # Numba wants the same annotations here as on the lambdas: none
+        raise TypeError("for Numba code only")
+
+    @overload(read)
+    def implementation(value):  # type: ignore[no-untyped-def]
+        if not (isinstance(value, types.Array) and value.ndim == param.rank and can_cast(as_dtype(value.dtype), target)):
+            raise errors.TypingError(f"{value} is given for {param}")
+        if value.dtype == from_dtype(target):
+            return lambda value: np.ascontiguousarray(value)
+        return lambda value: np.ascontiguousarray(value).astype(target)
+
+    return read
+
+
+def can_cast(given: np.dtype, target: np.dtype) -> bool:
+    """Whether a whole array may be cast without a look at its values: floats take all numbers, integers no floats, truth values no numbers."""
+    return np.can_cast(given, target, "same_kind") or (target.kind in "iu" and given.kind in "iu")
 
 
 def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
@@ -52,13 +87,13 @@ def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
     add = lines.append
     bound: set[str] = set()
     checks: list[str] = []
-    for name, param in zip(names, f.params, strict=True):
+    for i, (name, param) in enumerate(zip(names, f.params, strict=True)):
         dtype = f"np.{param.tensor.dtype.long_name if not param.tensor.dtype.is_bool else 'bool_'}"
         if param.tensor.rank == 0:
             add(f"    {name}_array = np.empty(1, {dtype})")
             add(f"    {name}_array[0] = {name}")
             continue
-        add(f"    {name}_array = np.ascontiguousarray({name})")
+        add(f"    {name}_array = read{i}({name})")
         for axis, dim in enumerate(param.tensor.dims):
             symbol = dim.name if isinstance(dim, Sym) else None
             if symbol is not None and symbol not in bound:
@@ -140,4 +175,3 @@ def dim_source(dim: Dim) -> str:
                 factors.append(atom)
         terms.append("*".join(factors))
     return " + ".join(terms)
-

@@ -1,0 +1,89 @@
+"""Compiled functions inside the user's own Numba loops: `.njit` of functions and of their gradients."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+import flowc
+from flowc.config import override
+
+
+@flowc.compile(shapes={"w": flowc.f32[4, 2], "x": flowc.f32["batch", 4]})
+def loss(w, x):
+    return flowc.mean((x @ w) ** 2)
+
+
+@pytest.fixture
+def w():
+    return np.random.default_rng(1).standard_normal((4, 2)).astype(np.float32)
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(2).standard_normal((6, 4)).astype(np.float32)
+
+
+def slope(w, x):
+    """The gradient of `loss`, worked out by hand."""
+    product = x @ w
+    return 2 * x.T @ product / product.size
+
+
+def test_gradient_descent_in_a_numba_loop(w, x):
+    step, value = flowc.value_and_grad(loss).njit, loss.njit
+
+    @numba.njit
+    def train(w, x, steps):
+        for _ in range(steps):
+            _, gradient = step(w, x)
+            w = w - np.float32(0.05) * gradient
+        return w, value(w, x)
+
+    trained, at_the_end = train(w, x, 20)
+    expected = w
+    for _ in range(20):
+        expected = expected - 0.05 * slope(expected, x)
+    np.testing.assert_allclose(trained, expected, rtol=1e-4, atol=1e-6)
+    assert at_the_end == pytest.approx(float(np.mean((x @ expected) ** 2)), rel=1e-4)
+
+
+@pytest.mark.parametrize("batch", [1, 5, 33])
+def test_any_batch(w, batch):
+    x = np.random.default_rng(batch).standard_normal((batch, 4)).astype(np.float32)
+    assert loss.njit(w, x) == pytest.approx(float(np.mean((x @ w) ** 2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("view", [np.asfortranarray, lambda x: np.repeat(x, 2, 0)[::2], lambda x: x[::-1].copy()[::-1]])
+def test_arrays_of_any_strides(w, x, view):
+    assert loss.njit(w, view(x)) == pytest.approx(float(np.mean((x @ w) ** 2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "int8", "bool"])
+def test_arrays_of_other_dtypes_are_converted(w, x, dtype):
+    other = (x * 3).astype(dtype)
+    assert loss.njit(w, other) == pytest.approx(float(np.mean((other.astype(np.float64) @ w) ** 2)), rel=1e-5)
+
+
+def test_floats_are_not_cut_off_to_integers():
+    doubled = flowc.compile(lambda n: n * 2, flowc.i32["n"]).njit
+    assert doubled(np.arange(3)).tolist() == [0, 2, 4]
+    with pytest.raises(numba.TypingError, match=r"array\(float64, 1d, C\) is given for i32\[n\]"):
+        doubled(np.array([1.5]))
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 4, 3)])
+def test_arrays_of_another_rank_are_refused(w, shape):
+    with pytest.raises(numba.TypingError, match=r"is given for f32\[batch, 4\]"):
+        loss.njit(w, np.zeros(shape, np.float32))
+
+
+def test_arrays_of_another_shape_are_refused(w):
+    with pytest.raises(ValueError, match="another shape"):
+        loss.njit(w, np.zeros((6, 5), np.float32))
+
+
+def test_an_interpreted_function_has_no_numba_function():
+    with override(backend="interpret"), pytest.raises(ValueError, match="FLOWC_BACKEND=interpret: only compiled programs"):
+        flowc.compile(lambda x: x * 2, flowc.f32[3]).njit
