@@ -1,11 +1,14 @@
-"""What all rooms' tests share: golden files, rewritten by `pytest --update-golden`."""
+"""What all rooms' tests share: every pass is verified; golden files, rewritten by `pytest --update-golden`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("FLOWC_VERIFY", "1")  # before flowc reads its settings; processes that tests start inherit it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
