@@ -2,7 +2,7 @@
 
     for i in parallel(b):                                  for i in parallel(b):
         tile(out=mm, ...)              + relu(mm + bias) ->     tile(out=mm, ...)
-                                                                for each row of the tile, for j in vector: relu_out[...] = max(mm[...] + bias[j], 0.0)
+                                                                for each row of the tile, for j in vector: relu_out[...] = max(sums[...] + bias[j], 0.0)
 
 A tile that is final is followed by loops over its own elements, while they are in the cache; a final scalar store becomes the
 epilogue's stores. A nest that adds to its result in several places (or reads it back) takes no epilogue here: None.
@@ -14,9 +14,10 @@ from dataclasses import replace
 
 from flowc.ir import loops
 from flowc.ir.function import CONSTANT
-from flowc.ir.loops import Const, Expr, For, If, Load, Statement, Store, Tile
+from flowc.ir.loops import Alloc, Const, Expr, For, If, Load, Statement, Store, Tile
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
+from flowc.ir.types import I64
 from flowc.lower.element import ZERO, Flat, Index, unravel
 from flowc.lower.kernel import KernelBuilder, spread
 from flowc.transforms.fuse import is_view, squeezed
@@ -25,19 +26,11 @@ from flowc.transforms.fuse import is_view, squeezed
 def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], results: list[Node], keep: bool) -> list[Statement] | None:
     """The nest's statements with the epilogue in place; None where the result is not final at any one statement.
 
-    `keep`: the root's own values are wanted too; where not, a result of the same dtype takes over its buffer.
+    `keep`: the root's own values are wanted too, so tiles leave their sums in `out`; where not, in a small array of the thread's own.
     """
     if not all(_is_final(s, out) for s in statements):
         return None
-    lender = None if keep else next((r for r in results if r.tensor.dtype is root.tensor.dtype and k.result_names[r] not in k.elements.names.values()), None)
-    if not keep and lender is None and _has_tile(statements, out):
-        return None  # tiles need a place in memory to leave their sums
-    target = out if keep or lender is None else k.result_names[lender]
-    return [_attach_one(k, root, out, target, s, results) for s in statements]
-
-
-def _has_tile(statements: list[Statement] | tuple[Statement, ...], out: str) -> bool:
-    return any(isinstance(s, Tile) and s.out == out or any(_has_tile(inner, out) for inner in loops.children(s)) for s in statements)
+    return [_attach_one(k, root, out, s, results, keep) for s in statements]
 
 
 def _is_final(statement: Statement, out: str) -> bool:
@@ -56,44 +49,48 @@ def _reads(e: Expr, buffer: str) -> bool:
     return isinstance(e, Load) and e.buffer == buffer or any(_reads(inner, buffer) for inner in loops.operands(e))
 
 
-def _attach_one(k: KernelBuilder, root: Node, out: str, target: str, statement: Statement, results: list[Node]) -> Statement:
+def _attach_one(k: KernelBuilder, root: Node, out: str, statement: Statement, results: list[Node], keep: bool) -> Statement:
     match statement:
         case For():
-            return replace(statement, body=_attach_all(k, root, out, target, statement.body, results))
+            return replace(statement, body=_attach_all(k, root, out, statement.body, results, keep))
         case If():
-            return replace(
-                statement, body=_attach_all(k, root, out, target, statement.body, results), orelse=_attach_all(k, root, out, target, statement.orelse, results)
-            )
+            body = _attach_all(k, root, out, statement.body, results, keep)
+            return replace(statement, body=body, orelse=_attach_all(k, root, out, statement.orelse, results, keep))
     return statement
 
 
-def _attach_all(k: KernelBuilder, root: Node, out: str, target: str, body: tuple[Statement, ...], results: list[Node]) -> tuple[Statement, ...]:
+def _attach_all(k: KernelBuilder, root: Node, out: str, body: tuple[Statement, ...], results: list[Node], keep: bool) -> tuple[Statement, ...]:
     made: list[Statement] = []
     for statement in body:
         if isinstance(statement, Tile) and statement.out == out:
-            made.append(replace(statement, out=target))
-            made.extend(_after_tile(k, root, target, statement, results))
+            made.extend(_with_tile(k, root, statement, results, keep))
         elif isinstance(statement, Store) and statement.buffer == out:
             assert statement.index is not None
             made.extend(_instead_of_store(k, root, out, statement, results))
         else:
-            made.append(_attach_one(k, root, out, target, statement, results))
+            made.append(_attach_one(k, root, out, statement, results, keep))
     return tuple(made)
 
 
-def _after_tile(k: KernelBuilder, root: Node, target: str, tile: Tile, results: list[Node]) -> list[Statement]:
-    """Loops over the tile's rows and columns; a row lies inside one row of the result's last extent."""
+def _with_tile(k: KernelBuilder, root: Node, tile: Tile, results: list[Node], keep: bool) -> list[Statement]:
+    """The tile, and loops over its rows and columns; a row lies inside one row of the result's last extent."""
     elements = k.elements
     i, j = k.var("i"), k.var("j")
+    made: list[Statement] = [tile]
+    if not keep:
+        sums, width = elements.unique("sums"), tile.shape[1] * 64 // tile.dtype.size
+        own = replace(tile, out=sums, out_at=ZERO, out_row=Const(width, I64))
+        made = [Alloc(sums, tile.dtype, size=tile.shape[0] * width), own]
     elements.open()
     begin = elements.let("begin", tile.out_at + i * tile.out_row, elements.scopes[-1])
-    shape = root.tensor.dims
-    lead = tuple(elements.let("at", e, elements.scopes[-1]) for e in unravel(begin, shape))
+    value = Load(tile.out, begin + j, tile.dtype) if keep else Load(sums, i * Const(width, I64) + j, tile.dtype)
+    flat = _flat(k, root)
+    lead = () if flat else tuple(elements.let("at", e, elements.scopes[-1]) for e in unravel(begin, root.tensor.dims))
     elements.open()
-    _store_results(k, root, (*lead[:-1], lead[-1] + j), Load(target, begin + j, tile.dtype), results)
+    _store_results(k, root, Flat((begin + j,)) if flat else (*lead[:-1], lead[-1] + j), value, results)
     inner = For(j.name, ZERO, tile.columns, "vector", elements.close())
     elements.scopes[-1].statements.append(inner)
-    return [For(i.name, ZERO, tile.rows, "serial", elements.close())]
+    return [*made, For(i.name, ZERO, tile.rows, "serial", elements.close())]
 
 
 def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, results: list[Node]) -> list[Statement]:
