@@ -182,6 +182,8 @@ def _fold_index(name: str, left: Expr, right: Expr) -> Expr | None:
     match name:
         case "add" | "sub" | "mul" | "floordiv" | "mod" if p is not None and q is not None and not (name in ("floordiv", "mod") and q == 0):
             return Const(getattr(operator, name)(p, q), I64)
+        case "min" | "max" if p is not None and q is not None:
+            return left if (p <= q) == (name == "min") else right
         case "add" if p == 0:
             return right
         case "add" | "sub" if q == 0:
@@ -201,7 +203,7 @@ def apply(name: str, *args: Expr) -> Expr:
     """`name(args)`, checked against FUNCTIONS."""
     if FUNCTIONS[name] != len(args):
         raise TypeError(f"loop function {name} takes {FUNCTIONS[name]} operands, {len(args)} given")
-    return binary(name, *args) if name in INFIX else Apply(name, args, function_dtype(name, args))
+    return binary(name, *args) if len(args) == 2 else Apply(name, args, function_dtype(name, args))
 
 
 def select(condition: Expr, yes: Operand, no: Operand) -> Expr:
