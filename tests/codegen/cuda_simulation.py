@@ -25,6 +25,7 @@ from flowc.ir.node import Node, resolve
 from flowc.ir.types import BOOL, F32, F64, I32, U64, TensorType, as_dtype
 from flowc.lower.schedule_cuda import schedule
 from flowc.transforms.pipeline import optimize
+from tests.codegen.simulator import steady
 
 # Python's math raises where CUDA's gives NaN or infinity, and has no f32: the simulator gets NumPy's instead
 MATH = SimpleNamespace(
@@ -331,5 +332,6 @@ def faults(names: list[str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    steady()
     warnings.simplefilter("ignore")  # NumPy's words about infinities
     print(json.dumps(faults(sys.argv[1:] or list(CASES))))
