@@ -13,6 +13,7 @@ from typing import Any
 from flowc import config
 from flowc.errors import FlowcError
 from flowc.frontend.scope import Graph
+from flowc.frontend.summary import is_summary, values_of
 from flowc.frontend.trace import Compiled
 from flowc.ir.dims import Dim
 from flowc.ir.function import Function
@@ -49,7 +50,8 @@ class GraphRun:
                 if node.tensor.shape is None:
                     raise InputError(f"{self.title} needs {node.name}, whose shape is not known: no run that was seen feeds it")
                 shapes[node] = tuple(d if isinstance(d, int) else extents.setdefault(d, 1009 + 2 * len(extents)) for d in node.tensor.shape)
-        extraction = extract(self.fetches, list(shapes))
+        values = [value for fetch in self.fetches for value in (values_of(fetch) if is_summary(fetch) else [fetch])]
+        extraction = extract(values, list(shapes))
         return Specializer(extraction.function).specialize(list(shapes.values()))[1]
 
 

@@ -20,6 +20,7 @@ from flowc.frontend.tensor import Tensor
 from flowc.ir.dims import Dim, Shape, Sym
 from flowc.ir.node import Node, Value
 from flowc.ir.types import F16, F32, F64, I32, DType, TensorType, as_dtype
+from flowc.ops.summary import STRING
 
 # arrays
 
@@ -90,6 +91,8 @@ def convert(value: Any, dtype: Any = None, name: str | None = None, graph: Graph
     if hasattr(value, "as_tensor"):
         value = value.as_tensor()
     if isinstance(value, Tensor):
+        if value.dtype is STRING:
+            raise DTypeError(f"{value.node.name} is a summary: it is fetched and written, and is no operand", repr(value.node), user_location())
         if wanted is not None and value.dtype is not wanted:
             place = ((f"{value.node.name} made at", value.node.loc),)
             raise DTypeError(f"{value.node.name} is {value.dtype}, {wanted} is expected", repr(value.node), user_location(), place)
@@ -175,7 +178,7 @@ def unary(op: str, x: Any, name: str | None, default: str, **attrs: Any) -> Tens
     """`op` of one operand."""
     graph = graph_of(x)
     if isinstance(x, Tensor):
-        return emit(op, (x,), name or default, graph, **attrs)
+        return emit(op, (convert(x),), name or default, graph, **attrs)
     with graph.name_scope(name or default) as scope:
         return emit(op, (convert(x, None, "x", graph),), scope, graph, **attrs)
 

@@ -14,12 +14,15 @@ from flowc.errors import DTypeError, FeedError, FlowcError, user_location
 from flowc.frontend.convert import cast_array, is_tensor
 from flowc.ir.node import Node
 from flowc.ir.types import TensorType
+from flowc.ops.summary import STRING
 
 Converter = Callable[[Any], np.ndarray]
 
 
 def converter(node: Node) -> Converter:
     """The function that turns a value fed for `node` into its array; FeedError where it cannot be cast."""
+    if node.tensor.dtype is STRING:
+        raise _refused(node, "a summary cannot be fed")
     target = node.tensor.dtype.numpy
     is_float = node.tensor.dtype.is_float
     ndarray, array = np.ndarray, np.array

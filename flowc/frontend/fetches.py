@@ -12,6 +12,7 @@ import numpy as np
 
 from flowc.errors import FetchError, GraphError, user_location
 from flowc.frontend.scope import Graph
+from flowc.frontend.summary import encoder, is_summary, values_of
 from flowc.frontend.tensor import Operation
 from flowc.ir.node import Node
 from flowc.ir.op import EMPTY, OPS
@@ -51,6 +52,9 @@ class Fetches:
             else:
                 self.targets.append(node)
             return (None, node)
+        if is_summary(node):
+            self.targets += [node, *values_of(node)]  # the node itself for its control edges
+            return (bytes, node)
         if node in self.graph.variables:
             node = self.graph.variables[node].snapshot_node
         self.targets.append(node)
@@ -69,6 +73,9 @@ def _packer(key: Any, leaves: Any) -> Pack:
             return _nothing
         return _element(position)
     kind = key[0]
+    if kind is bytes:
+        next(leaves)
+        return _summary(key[1], [next(leaves) for _ in values_of(key[1])])
     if kind is dict:
         names = key[1]
         parts = [_packer(k, leaves) for k in key[2:]]
@@ -83,6 +90,14 @@ def _packer(key: Any, leaves: Any) -> Pack:
 
 def _nothing(results: Sequence[np.ndarray]) -> None:
     return None
+
+
+def _summary(node: Node, positions: Sequence[int | None]) -> Pack:
+    known = [p for p in positions if p is not None]
+    if len(known) < len(positions):
+        return _nothing
+    encode = encoder(node)
+    return lambda results: encode([results[p] for p in known])
 
 
 def _element(position: int) -> Pack:

@@ -173,6 +173,14 @@ EXAMPLES = Namespace(
     },
 )
 
+SUMMARY = Namespace(
+    "tensorflow.summary",
+    {
+        **listed("flowc.frontend.summary", "scalar image histogram text merge merge_all Summary"),
+        **listed("flowc.frontend.file_writer", "FileWriter"),
+    },
+    absent={"audio": _LATER, "tensor_summary": "use tf.summary.scalar, image, histogram or text"},
+)
 _NAMESPACES: dict[str, str | Namespace] = {
     "nn": NN,
     "train": TRAIN,
@@ -187,6 +195,8 @@ _NAMESPACES: dict[str, str | Namespace] = {
     "logging": LOGGING,
     "errors": ERRORS,
     "examples": EXAMPLES,
+    "summary": SUMMARY,
+    "Summary": "flowc.frontend.summary:Summary",
 }
 _ABSENT = {
     "keras": "flowc speaks TensorFlow 1's graph interface: tf.Variable, tf.nn and tf.train",
@@ -203,7 +213,6 @@ _ABSENT = {
     "SparseTensor": "flowc has dense tensors only",
     "scan": "write the loop in Python, over nodes",
     "map_fn": "write the loop in Python, over nodes, or use operations on the whole tensor",
-    "summary": _LATER,
     "layers": "use tf.Variable, tf.matmul and tf.nn",
     "losses": "use tf.reduce_mean and the functions of tf.nn",
     "metrics": "use tf.reduce_mean, or NumPy on fetched values",
