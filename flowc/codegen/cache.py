@@ -1,10 +1,10 @@
 """The disk cache: object code and the source it came from, by a hash of everything that decides what the code is.
 
     ~/.cache/flowc/3f2a...c1.py     the generated source
-    ~/.cache/flowc/3f2a...c1.o      header with a checksum, then object code
+    ~/.cache/flowc/3f2a...c1.o      header with a checksum over name and code, then object code
 
-Files are written under another name and renamed, so processes may share the folder. A file that is damaged, truncated or foreign counts as
-absent. A folder that cannot be written to costs one warning; programs are then compiled for the process alone.
+Files are written under another name and renamed, so processes may share the folder. A file that is damaged, truncated or foreign, another
+program's too, counts as absent. A folder that cannot be written to costs one warning; programs are then compiled for the process alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flowc.codegen.host import host
 
 # the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
 _PARTS = ("barrier", "build", "emitters", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile", "types", "vmath")
-_MAGIC = b"flowc object 1\n"
+_MAGIC = b"flowc object 2\n"
 _warned = False
 
 
@@ -57,6 +57,11 @@ def key(text: str, signatures: Mapping[str, Sequence[str]], flags: Mapping[str, 
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
+def _checksum(name: str, code: bytes) -> bytes:
+    """Of object code kept under a name: the file of one program, copied over another's, is seen."""
+    return hashlib.sha256(name.encode() + b"\0" + code).digest()
+
+
 class Cache:
     """One folder. folder: None means the one of the settings in force (FLOWC_CACHE_DIR, XDG_CACHE_HOME, ~/.cache/flowc)."""
 
@@ -78,7 +83,7 @@ class Cache:
             return None
         head = len(_MAGIC) + 32
         code = data[head:]
-        whole = data.startswith(_MAGIC) and data[len(_MAGIC) : head] == hashlib.sha256(code).digest()
+        whole = data.startswith(_MAGIC) and data[len(_MAGIC) : head] == _checksum(name, code)
         return code if whole else None
 
     def write(self, name: str, text: str, code: bytes) -> bool:
@@ -87,7 +92,7 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._replace(f"{name}.py", text.encode())
-            self._replace(f"{name}.o", _MAGIC + hashlib.sha256(code).digest() + code)
+            self._replace(f"{name}.o", _MAGIC + _checksum(name, code) + code)
         except OSError as error:
             if not _warned:
                 _warned = True

@@ -123,6 +123,15 @@ def test_a_damaged_file_is_compiled_again(folder: Cache, damage: object) -> None
     assert file.read_bytes() == whole
 
 
+def test_a_whole_file_of_another_program_is_not_taken(folder: Cache) -> None:
+    programs = [build.compile_cached(TEXT.format(value=value), SIGNATURES, cache=folder) for value in (60, 61)]
+    first, second = (Path(p.source_path).with_suffix(".o") for p in programs)
+    second.write_bytes(first.read_bytes())
+    del programs
+    build._programs.clear()
+    assert answer(build.compile_cached(TEXT.format(value=61), SIGNATURES, cache=folder)) == 61
+
+
 def test_a_folder_that_cannot_be_written_to_warns_once_and_programs_still_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_warned", False)
     (tmp_path / "file").write_text("not a folder")
