@@ -163,9 +163,9 @@ def split(spec: str) -> tuple[str, str | None]:
         return spec, None
     file, found, name = spec.partition(".py:")
     if found:
-        return file + ".py", name
+        return file + ".py", name or None
     file, _, name = spec.rpartition(":")
-    return file, name
+    return file, name or None
 
 
 def choose(model: Model, name: str | None) -> list[Subject]:
@@ -197,6 +197,7 @@ def of_graph(model: Model, graph: Graph) -> GraphRun:
     initial = {v.initializer_node for v in graph.variables.values()}
     unused = [n for n in graph.nodes if n not in used and n.op.effect is not Effect.VARIABLE]
     ends = [n for n in unused if n not in initial and not (n.control and initial.issuperset(n.control))]
+    ends = [n for n in ends if not is_gradient(n.name)] or ends  # a gradient that nothing takes: to an input, say
     return _with_shapes(model, graph, ends or graph.nodes[-1:], _title(ends or graph.nodes[-1:]))
 
 

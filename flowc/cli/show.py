@@ -14,7 +14,6 @@ from flowc.transforms.pipeline import names as pass_names
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Decision
 
-LEVELS = ("graph", "function", "module", "kernel", "source")
 WIDTH = 120  # columns of `flowc explain`
 BEFORE = "trace"
 """The name of the Function before any pass."""

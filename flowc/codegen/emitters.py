@@ -23,7 +23,6 @@ from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lo
 from flowc.codegen.source import TypedFunction, typed_functions
 
 i1, i32, i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-ARGUMENTS = type_named("i64*")
 
 Emitter = Callable[[Any, Any], Any]
 

@@ -58,13 +58,6 @@ def tuple(tensors: Iterable[Any], name: str | None = None, control_inputs: Itera
             return [None if t is None else next(done) for t in tensors]
 
 
-def with_dependencies(dependencies: Iterable[Any], output: Any, name: str | None = None) -> Tensor:
-    """`output`, available only when the dependencies are done."""
-    value = convert(output)
-    with value.graph.control_dependencies(dependencies):
-        return identity(value, name or "control_dependency")
-
-
 def cond(*arguments: Any, **options: Any) -> Any:
     """Not supported: FlowcError with the user's line."""
     raise FlowcError("tf.cond is not supported", "use tf.where to choose between two values, or choose in Python between two runs", user_location())

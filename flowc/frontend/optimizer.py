@@ -19,8 +19,6 @@ from flowc.frontend.tensor import Operation, Tensor
 from flowc.frontend.variable import Variable
 from flowc.ir.types import DType
 
-GradsAndVars = Sequence[tuple[Any, Any]]
-
 
 class Optimizer:
     """The base of all optimizers. A subclass names its slots and gives the new values of a variable and of its slots.

@@ -212,10 +212,6 @@ class Graph(ir.Graph):
         finally:
             self.name_stack = before
 
-    def unique_scope(self, name: str) -> str:
-        """The name that `name_scope(name)` would open, reserved, with its slash."""
-        return name if name.endswith("/") else self.unique_name(self.name_stack + name) + "/"
-
     def get_name_scope(self) -> str:
         return self.name_stack.rstrip("/")
 

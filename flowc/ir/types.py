@@ -139,9 +139,6 @@ class TensorType:
     def with_shape(self, shape: Iterable[Dim] | None) -> TensorType:
         return TensorType(self.dtype, None if shape is None else tuple(shape))
 
-    def with_dtype(self, dtype: DType) -> TensorType:
-        return TensorType(dtype, self.shape)
-
     def substitute(self, values: Mapping[str, Dim]) -> TensorType:
         return self if self.shape is None else TensorType(self.dtype, tuple(substitute(d, values) for d in self.shape))
 

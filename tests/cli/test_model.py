@@ -92,6 +92,20 @@ def test_a_graph_that_is_never_run_shows_what_nothing_else_uses(script):
     assert titles(load(path)) == ["y"]
 
 
+def test_gradients_that_nothing_uses_are_not_what_a_graph_is_about(script):
+    path = script("""
+        import tensorflow as tf
+        x = tf.placeholder(tf.float32, [3], name="x")
+        w = tf.Variable(tf.ones([3]), name="w")
+        train = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(w * x))
+        """)
+    assert titles(load(path)) == ["GradientDescent"]
+
+
+def test_a_colon_without_a_name_picks_nothing(training):
+    assert split(f"{training}:") == (training, None)
+
+
 def test_a_name_picks_a_tensor_an_operation_a_graph_a_function_or_a_node(training, script, compiled):
     model = load(training)
     assert titles(model, "loss") == ["loss"]
