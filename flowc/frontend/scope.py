@@ -8,6 +8,7 @@ Name scopes name nodes; variable scopes name what `get_variable` makes, and open
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -235,15 +236,40 @@ class Graph(ir.Graph):
         yield
 
 
-_graphs: list[Graph] = []
+class ThreadStack(threading.local):
+    """A stack of which every thread has its own, as in TensorFlow: what is the default in one is not in another."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+
+    def append(self, item: Any) -> None:
+        self._items.append(item)
+
+    def remove(self, item: Any) -> None:
+        self._items.remove(item)
+
+    def clear(self) -> None:
+        self._items.clear()
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, position: int) -> Any:
+        return self._items[position]
+
+
+_graphs = ThreadStack()
 _default = Graph()
-sessions: list[Any] = []
+sessions = ThreadStack()
 """Sessions that are the default one, innermost last."""
 
 
 def get_default_graph() -> Graph:
     """The graph that functions append to."""
-    return _graphs[-1] if _graphs else _default
+    return _graphs[-1] if _graphs else _default  # type: ignore[no-any-return]
 
 
 def reset_default_graph() -> None:

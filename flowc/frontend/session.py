@@ -11,6 +11,7 @@ fed shapes it holds a prepared call: a compiled program with its arrays. Variabl
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,7 @@ from flowc.transforms.specialize import Specializer
 Array = np.ndarray
 _LIST = object()  # in a signature's key: fetches came as a list
 _KEPT_CALLS = 64  # sets of fed shapes for which a plan keeps a prepared call
+_building = threading.RLock()  # threads that first run a graph at once build its programs once
 _GROWTHS_TO_WARN = 4  # nodes added by one line between runs, so many times in a row, are a loop
 
 
@@ -51,12 +53,13 @@ class Signature:
         """The executable for fed shapes: one per family of shapes."""
         from flowc.runtime.executable import build
 
-        key, function = self.specializer.specialize(shapes)
-        found = self.executables.get(key)
-        if found is None:
-            _warn_of_columns_against_rows(self.graph, function)
-            found = self.executables[key] = build(function)
-        return found
+        with _building:
+            key, function = self.specializer.specialize(shapes)
+            found = self.executables.get(key)
+            if found is None:
+                _warn_of_columns_against_rows(self.graph, function)
+                found = self.executables[key] = build(function)
+            return found
 
 
 class Plan:
@@ -145,9 +148,10 @@ class Session:
 
         key = (resolved.key, tuple(feeds), settings())
         signatures = self.graph.signatures
-        signature = signatures.get(key)
-        if signature is None:
-            signature = signatures[key] = Signature(self.graph, resolved, feeds)
+        with _building:
+            signature = signatures.get(key)
+            if signature is None:
+                signature = signatures[key] = Signature(self.graph, resolved, feeds)
         plan = self._plans.get(key)  # of a nest with lists or dicts inside, which has no shorter key
         if plan is None:
             plan = self._plans[key] = Plan(signature)

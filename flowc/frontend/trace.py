@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -152,6 +153,7 @@ class Compiled:
         self.signature = signature
         self.name = identifier(name or re.sub(r"[<>]", "", getattr(function, "__name__", "compiled")))
         self.compilations = 0
+        self._building = threading.RLock()  # threads that call at once build once
         self._traces: dict[Any, Trace] = {}
         self._plans: dict[Any, Plan] = {}  # by what _quick_key makes of positional arguments
         self._last: Plan | None = None
@@ -203,18 +205,18 @@ class Compiled:
 
     def _plan(self, arguments: Sequence[Argument], rebuild: Structure) -> Plan:
         key = (rebuild, tuple(a.type for a in arguments))
-        trace = self._traces.get(key)
-        if trace is None:
-            trace = self._traces[key] = self._trace(arguments, rebuild)
-        shapes = [a.shape for a in arguments]
-        special, f = trace.specializer.specialize(shapes)
-        plan = trace.executables.get(special)
-        if plan is None:
-            self.compilations += 1
-            dtypes = tuple(a.type.dtype.numpy for a in arguments)
-            plan = Plan(f, build(f), dtypes, trace.places, trace.structure, trace.extraction.uses_counter)
-            trace.executables[special] = plan
-        return plan
+        with self._building:
+            trace = self._traces.get(key)
+            if trace is None:
+                trace = self._traces[key] = self._trace(arguments, rebuild)
+            special, f = trace.specializer.specialize([a.shape for a in arguments])
+            plan = trace.executables.get(special)
+            if plan is None:
+                self.compilations += 1
+                dtypes = tuple(a.type.dtype.numpy for a in arguments)
+                plan = Plan(f, build(f), dtypes, trace.places, trace.structure, trace.extraction.uses_counter)
+                trace.executables[special] = plan
+            return plan
 
     def _trace(self, arguments: Sequence[Argument], rebuild: Structure) -> Trace:
         """Run the function once on placeholders."""
