@@ -1,8 +1,10 @@
 """Kernels that differ in names alone run one function: the layers of a deep network are compiled once.
 
-def k0(tid, nthreads, x, W):          def k1(tid, nthreads, h, W_1):
-    for i in range(10):         and       for j in range(10):              ->  k1 runs k0
-        W[i] = x[i]                           W_1[j] = h[j]
+    def k0(tid, nthreads, x, W):          def k1(tid, nthreads, h, W_1):
+        for i in range(10):         and       for j in range(10):              ->  k1 runs k0
+            W[i] = x[i]                           W_1[j] = h[j]
+
+Only texts that agree once all names are struck out are compared closely, so that programs without such kernels pay next to nothing.
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ class Namespace(ModuleType):
         if meant in known:
             return [str(meant)]
         lowered = {other.lower(): other for other in known}
-        return [lowered[found] for found in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
+        begun = [other for other in lowered if other.startswith(name.lower())] if len(name) > 2 else []  # Adam for AdamOptimizer
+        near = list(dict.fromkeys((*begun, *difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.6))))
+        return [lowered[found] for found in near[:3]]
 
     def __dir__(self) -> list[str]:
         return sorted(self._names)

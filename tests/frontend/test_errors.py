@@ -185,6 +185,12 @@ def test_an_unknown_name_of_a_namespace_tells_what_is_near():
         tf.nn.rellu
 
 
+@pytest.mark.parametrize(("name", "whole"), [("Adam", "AdamOptimizer"), ("momentum", "MomentumOptimizer"), ("Gradient", "GradientDescentOptimizer")])
+def test_the_beginning_of_a_name_tells_the_whole_one(name, whole):
+    with pytest.raises(NameLookupError, match=f"train.{name} is not supported by flowc; did you mean {whole}"):
+        getattr(tf.train, name)
+
+
 def test_hasattr_works_on_unknown_names():
     assert not hasattr(tf, "no_such_thing_at_all")
 
