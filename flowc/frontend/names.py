@@ -96,7 +96,7 @@ TRAIN = Namespace(
             "get_or_create_global_step global_step",
         ),
     },
-    absent={"Saver": _LATER, "MonitoredTrainingSession": "use tf.Session", "Supervisor": "use tf.Session"},
+    absent={"Saver": _LATER, "MonitoredTrainingSession": "use tf.Session", "SummaryWriter": "use tf.summary.FileWriter", "Supervisor": "use tf.Session"},
 )
 _INPUTS = listed("flowc.frontend.estimator", "numpy_input_fn")
 ESTIMATOR = Namespace(
@@ -216,6 +216,9 @@ _ABSENT = {
     "layers": "use tf.Variable, tf.matmul and tf.nn",
     "losses": "use tf.reduce_mean and the functions of tf.nn",
     "metrics": "use tf.reduce_mean, or NumPy on fetched values",
+    **{f"{kind}_summary": f"use tf.summary.{kind}" for kind in ("scalar", "image", "histogram")},
+    "merge_summary": "use tf.summary.merge",
+    "merge_all_summaries": "use tf.summary.merge_all",
 }
 _TENSORFLOW_NAMES: dict[str, str | Namespace] = {
     **_DTYPES, **_MATH, **_ARRAYS, **_GRAPH, **_RANDOM, **_INITIALIZERS, **_NAMESPACES, "newaxis": "flowc.frontend.app:newaxis",

@@ -406,3 +406,9 @@ def test_what_cannot_be_written_is_told(tmp_path, use, message):
     with tf.summary.FileWriter(tmp_path) as writer, pytest.raises(FlowcError, match=message):
         use(writer)
     assert len(read(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(("name", "instead"), [("scalar_summary", r"tf\.summary\.scalar"), ("merge_all_summaries", r"tf\.summary\.merge_all")])
+def test_names_of_tensorflow_0_say_what_to_use(name, instead):
+    with pytest.raises(AttributeError, match=instead):
+        getattr(tf, name)
