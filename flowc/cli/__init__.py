@@ -1,4 +1,4 @@
-"""The command line: `flowc run`, `ir`, `viz`, `explain`, `data`, `cache`. Also `python -m flowc`.
+"""The command line: `flowc run`, `ir`, `viz`, `explain`, `bench`, `data`, `cache`. Also `python -m flowc`.
 
     flowc viz model.py -o graph.svg      # main(["viz", "model.py", "-o", "graph.svg"])
 """

@@ -23,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="flowc",
         description="A dataflow graph compiler: TensorFlow-1-style programs and plain functions become fused Numba loops.",
-        epilog="examples:\n  flowc run train.py data/\n  flowc viz model.py -o graph.svg\n  flowc ir model.py:loss --after fuse\n  flowc explain model.py\n"
+        epilog="examples:\n  flowc run train.py data/\n  flowc viz model.py -o graph.svg\n  flowc ir model.py:loss --after fuse\n"
+        "  flowc explain model.py\n  flowc bench model.py\n"
         "\n`flowc COMMAND --help` tells more of each command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,6 +75,25 @@ def parser() -> argparse.ArgumentParser:
     _model_arguments(explain)
     explain.set_defaults(do=do_explain)
 
+    bench = command(
+        "bench", "measure a program kernel by kernel: time, GB/s, GFLOP/s, and how close that is to what this machine can do",
+        "examples:\n  flowc bench model.py                      the slowest kernel first\n"
+        "  flowc bench model.py:loss --runs 50       more runs, steadier medians\n"
+        "  flowc bench model.py --extent b=1000      with another batch than the script feeds\n"
+        "  flowc bench model.py --json kernels.json  the same figures for a program\n"
+        "\nEach kernel runs alone, in turn with the others and with the whole step, on copies of what the run is fed and of the variables'\n"
+        "initial values; placeholders that no run feeds get numbers between 0 and 1. FLOP counts a multiply-add twice and every other function\n"
+        "of floats once; bytes count each element that a kernel touches once. The limit is measured too: a triad over as many bytes, and a\n"
+        "product within the innermost cache.\n" + MODEL_TEXT,
+    )  # fmt: skip
+    _model_arguments(bench)
+    bench.add_argument("--runs", metavar="N", type=_positive, default=20, help="measurements of each kernel, whose median counts (20)")
+    bench.add_argument("--threads", metavar="N", type=_positive, help="threads that a run may take, as FLOWC_THREADS; small programs take one")
+    bench.add_argument("--extent", metavar="NAME=N", type=_extent, action="append", default=[], help="the size of an extent that a placeholder leaves open")
+    bench.add_argument("--sort", choices=("time", "flops", "bytes"), default="time", help="what there is most of comes first; by default time")
+    bench.add_argument("--json", metavar="FILE", help="write the figures into a file, too: seconds, bytes, operations")
+    bench.set_defaults(do=do_bench)
+
     data = command("data", "write bundled data", "example:\n  flowc data digits /tmp/data")
     sets = data.add_subparsers(dest="set", metavar="SET", required=True, title="data sets")
     digits = sets.add_parser("digits", help="the bundled real digits as the four IDX files that MNIST programs read, 28 x 28")
@@ -84,6 +104,19 @@ def parser() -> argparse.ArgumentParser:
     cache.add_argument("action", choices=("info", "clear"), help="what to do")
     cache.set_defaults(do=do_cache)
     return root
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a positive whole number is expected, not {text!r}")
+    return int(text)
+
+
+def _extent(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name.isidentifier() or not number.isdigit() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"a name and a positive whole number are expected, b=128, not {text!r}")
+    return name, int(number)
 
 
 def _model_arguments(command: argparse.ArgumentParser) -> None:
@@ -166,6 +199,21 @@ def do_explain(options: argparse.Namespace) -> int:
     from flowc.cli.show import explain
 
     print("\n".join(explain(subject) for subject in _subjects(options)), end="")
+    return 0
+
+
+def do_bench(options: argparse.Namespace) -> int:
+    from flowc import config
+    from flowc.cli.bench import bench, check, text_of, write
+
+    check(options.json)
+    measured = []
+    with config.override(threads=options.threads or config.settings().threads):
+        for subject in _subjects(options):
+            measured.append(bench(subject, dict(options.extent), options.runs))
+            print("\n" * (len(measured) > 1) + text_of(*measured[-1], options.sort), end="", flush=True)
+    if options.json is not None:
+        write(options.json, options.model, measured)
     return 0
 
 

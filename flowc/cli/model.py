@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from flowc import config
 from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, reachable
 from flowc.errors import FlowcError
@@ -83,7 +85,8 @@ class Probe:
             return self.original(session, fetches, feed_dict)  # which says what is wrong
         resolved = Fetches(session.graph, fetches)
         nodes = session._feed_nodes(feed_dict or {})
-        fed = {n: converter(n)(v).shape for n, v in zip(nodes, (feed_dict or {}).values(), strict=True)}
+        values = {n: converter(n)(v) for n, v in zip(nodes, (feed_dict or {}).values(), strict=True)}
+        fed = {n: v.shape for n, v in values.items()}
         live = reachable(resolved.targets, fed)
         writes = {n for n in live if n.op.effect is Effect.WRITE}
         initializing = bool(writes) and writes <= {v.initializer_node for v in session.graph.variables.values()}
@@ -91,7 +94,7 @@ class Probe:
             self.pending.append(lambda: self.original(session, fetches, feed_dict))
             return resolved.packer([None] * len(resolved.targets))([])
         if not initializing:
-            self.note(session.graph, resolved, fed)
+            self.note(session.graph, resolved, values)
             if writes and any(is_gradient(n.name) for n in live) and not self.whole:
                 raise Reached
         if self.whole:
@@ -102,11 +105,12 @@ class Probe:
             self.pending.clear()
             return self.original(session, fetches, feed_dict)
 
-    def note(self, graph: Graph, resolved: Fetches, fed: dict[Node, tuple[int, ...]]) -> None:
-        key = (resolved.key, tuple(fed))
+    def note(self, graph: Graph, resolved: Fetches, values: dict[Node, np.ndarray]) -> None:
+        key = (resolved.key, tuple(values))
         if key not in self.known:
             self.known.add(key)
-            self.model.runs.append(GraphRun(graph, _title(resolved.targets), resolved.targets, fed))
+            fed = {node: value.shape for node, value in values.items()}
+            self.model.runs.append(GraphRun(graph, _title(resolved.targets), resolved.targets, fed, values))
 
 
 def load(path: str, args: Sequence[str] = (), whole: bool = False) -> Model:
@@ -204,8 +208,10 @@ def of_graph(model: Model, graph: Graph) -> GraphRun:
 def _with_shapes(model: Model, graph: Graph, targets: Sequence[Node], title: str) -> GraphRun:
     """A run that was not seen, with the shapes that others have fed to the placeholders that it needs."""
     told = {node: shape for run in model.runs if run.graph is graph for node, shape in run.fed.items()}
+    values = {node: value for run in model.runs if run.graph is graph for node, value in run.values.items()}
     needed = reachable(targets, {})
-    return GraphRun(graph, title, targets, {n: s for n, s in told.items() if n in needed and n.op.effect is Effect.FEED})
+    fed = {n: s for n, s in told.items() if n in needed and n.op.effect is Effect.FEED}
+    return GraphRun(graph, title, targets, fed, {n: values[n] for n in fed})
 
 
 def _named(model: Model, name: str) -> Subject:

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from flowc import config
 from flowc.errors import FlowcError
@@ -19,7 +21,7 @@ from flowc.ir.dims import Dim
 from flowc.ir.function import Function
 from flowc.ir.node import Node
 from flowc.ir.op import Effect
-from flowc.transforms.extract import extract
+from flowc.transforms.extract import Extraction, extract
 from flowc.transforms.specialize import Specializer
 
 
@@ -29,30 +31,41 @@ class InputError(Exception):
 
 @dataclass(eq=False)
 class GraphRun:
-    """The fetches of one run and the shapes of what it feeds; shapes that no run has told are taken from the placeholders' types."""
+    """The fetches of one run, the shapes of what it feeds and the fed values where the run was seen.
+
+    Shapes that no run has told are taken from the placeholders' types.
+    """
 
     graph: Graph
     title: str
     fetches: Sequence[Node]
     fed: Mapping[Node, tuple[int, ...]]
+    values: Mapping[Node, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def live(self) -> frozenset[Node]:
         """Every node that the fetches need."""
         return reachable(self.fetches, self.fed)
 
+    @property
+    def unfed(self) -> list[Node]:
+        """The placeholders that are needed and that no run has fed."""
+        live = sorted(self.live, key=lambda n: n.serial)
+        return [n for n in live if n.op.effect is Effect.FEED and n.op.name != "run_counter" and n not in self.fed]
+
     def function(self) -> Function:
         """The specialized Function. InputError where a placeholder's rank is unknown and no run has fed it."""
         shapes: dict[Node, tuple[int, ...]] = {node: shape for node, shape in self.fed.items() if node in self.live}
         extents: dict[Dim, int] = {}
-        for node in sorted(self.live, key=lambda n: n.serial):
-            if node.op.effect is Effect.FEED and node.op.name != "run_counter" and node not in shapes:
-                if node.tensor.shape is None:
-                    raise InputError(f"{self.title} needs {node.name}, whose shape is not known: no run that was seen feeds it")
-                shapes[node] = tuple(d if isinstance(d, int) else extents.setdefault(d, 1009 + 2 * len(extents)) for d in node.tensor.shape)
-        values = [value for fetch in self.fetches for value in (values_of(fetch) if is_summary(fetch) else [fetch])]
-        extraction = extract(values, list(shapes))
-        return Specializer(extraction.function).specialize(list(shapes.values()))[1]
+        for node in self.unfed:
+            if node.tensor.shape is None:
+                raise InputError(f"{self.title} needs {node.name}, whose shape is not known: no run that was seen feeds it")
+            shapes[node] = tuple(d if isinstance(d, int) else extents.setdefault(d, 1009 + 2 * len(extents)) for d in node.tensor.shape)
+        return Specializer(self.extraction(list(shapes)).function).specialize(list(shapes.values()))[1]
+
+    def extraction(self, feeds: Sequence[Node]) -> Extraction:
+        """What the run computes from `feeds` and from variables."""
+        return extract([value for fetch in self.fetches for value in (values_of(fetch) if is_summary(fetch) else [fetch])], feeds)
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ import flowc as package
 from flowc import config
 from flowc.viz.draw import can_draw
 
-COMMANDS = ("run", "ir", "viz", "explain", "data", "cache")
+COMMANDS = ("run", "ir", "viz", "explain", "bench", "data", "cache")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

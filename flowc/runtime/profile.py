@@ -1,0 +1,296 @@
+"""Profiles: a compiled program and its arguments become, for each kernel, its time, what it moved and computed, and how close that is to the machine's limit.
+
+    found = profile(executable, args, runs=20)
+    print(found.table())
+
+Each kernel is compiled once more in a program of its own over the same table; the programs then run one after the other, as the step runs
+them, with the whole step between the rounds. Everything runs on copies: neither the caller's arrays nor the variables change.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowc.codegen.build import compile_cached
+from flowc.codegen.cpu import print_program
+from flowc.ir.dims import substitute
+from flowc.ir.function import Function, is_anonymous
+from flowc.lower.count import count
+from flowc.lower.memory import Place
+from flowc.lower.program import Program, Step
+from flowc.runtime import threads as pool
+from flowc.runtime.arena import address
+from flowc.runtime.limits import Limits, measure
+
+if TYPE_CHECKING:
+    from flowc.runtime.executable import Executable
+
+SHORTEST = 50e-6  # seconds: a kernel that takes less is run several times for one measurement
+MOST_REPEATS = 100
+RESOLUTION = 0.02  # of a launch: what a kernel takes beyond it is not told from nothing below that
+SORTS = ("time", "flops", "bytes")
+WIDEST_NAME = 44
+
+
+@dataclass(frozen=True)
+class KernelProfile:
+    """One kernel of the step.
+
+    seconds: the median of its runs, without the launch, 0 where that is too short to be told; flops: floating operations, a multiply-add
+    counted twice; read, written: bytes, each element once however often it is loaded; threads: that had work; bound: `memory` or
+    `arithmetic`, what it would wait for at best; of_limit: the time that the machine's limit allows, as a share of the time it takes;
+    lines: the user's.
+    """
+
+    name: str
+    seconds: float
+    flops: int
+    read: int
+    written: int
+    threads: int
+    bound: str = ""
+    of_limit: float = 0.0
+    nodes: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        return self.read + self.written
+
+    @property
+    def gbs(self) -> float:
+        """GB a second; 0 for a kernel too short to be timed, as `gflops`."""
+        return _rate(self.bytes, self.seconds)
+
+    @property
+    def gflops(self) -> float:
+        """Thousand million floating operations a second."""
+        return _rate(self.flops, self.seconds)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A step, kernel by kernel in the order of the program.
+
+    seconds: the median of the whole compiled step, without the launch; launch: seconds that entering a program takes; threads: of the run;
+    load: the system's load average when the measurement began; limits: None where they were not measured.
+    """
+
+    kernels: tuple[KernelProfile, ...]
+    seconds: float
+    launch: float
+    threads: int
+    runs: int
+    extents: dict[str, int] = field(default_factory=dict)
+    load: float | None = None
+    limits: Limits | None = None
+
+    def sorted(self, by: str = "time") -> list[KernelProfile]:
+        """The kernels, most first, by `time`, `flops` or `bytes`. ValueError for another word."""
+        if by not in SORTS:
+            raise ValueError(f"kernels are sorted by {', '.join(SORTS)}, not by {by!r}")
+        keys = {"time": lambda k: k.seconds, "flops": lambda k: k.flops, "bytes": lambda k: k.bytes}
+        return sorted(self.kernels, key=keys[by], reverse=True)
+
+    def share(self, kernel: KernelProfile) -> float:
+        """The part of all kernels' time that one takes."""
+        return kernel.seconds / max(sum(k.seconds for k in self.kernels), 1e-12)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, lists and dicts, seconds and bytes, for JSON."""
+        kernels = [{**asdict(k), "gbs": k.gbs, "gflops": k.gflops, "share": self.share(k)} for k in self.kernels]
+        whole = {"seconds": self.seconds, "launch": self.launch, "threads": self.threads, "runs": self.runs, "extents": self.extents, "load": self.load}
+        return {**whole, "limits": None if self.limits is None else asdict(self.limits), "kernels": kernels}
+
+    def table(self, by: str = "time") -> str:
+        """A line for each kernel, then the totals against the whole step."""
+        heads = ("kernel", "time", "share", "GB/s", "GFLOP/s", "of limit", "threads", "lines")
+        rows = [heads]
+        for k in self.sorted(by):
+            limit = f"{100 * k.of_limit:.0f} % {k.bound}" if k.bound else "-"
+            name = k.name if len(k.name) <= WIDEST_NAME else k.name[: WIDEST_NAME - 3] + "..."
+            share = f"{100 * self.share(k):.1f} %"
+            rates = (_number(k.gbs), _number(k.gflops)) if k.seconds else ("-", "-")
+            rows.append((name, _time(k.seconds), share, *rates, limit, str(k.threads), _places(k.lines)))
+        together = sum(k.seconds for k in self.kernels)
+        flops, moved = sum(k.flops for k in self.kernels), sum(k.bytes for k in self.kernels)
+        for name, seconds in (("all kernels", together), ("the whole step", self.seconds)):
+            rows.append((name, _time(seconds), "", _number(_rate(moved, seconds)), _number(_rate(flops, seconds)), "", str(self.threads), ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+        lines = []
+        for row in rows:
+            cells = [cell.ljust(width) if i in (0, 5, 7) else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+            lines.append("  ".join(cells).rstrip())
+        lines.insert(len(lines) - 2, "")
+        return "\n".join([*lines, "", *self._notes(flops, moved)]) + "\n"
+
+    def _notes(self, flops: int, moved: int) -> list[str]:
+        work = f"{flops / 1e9:.3g} GFLOP and {moved / 1e6:.3g} MB a step; medians of {self.runs} alternating runs, {_time(self.launch)} of launch taken off"
+        notes = [work]
+        if self.limits is not None:
+            peak = ", ".join(f"{value / 1e9:.0f} GFLOP/s {dtype}" for dtype, value in self.limits.arithmetic.items())
+            near, far = self.limits.speeds[0][1] / 1e9, self.limits.memory / 1e9
+            threads = f"{self.limits.threads} thread{'' if self.limits.threads == 1 else 's'}"
+            notes.append(f"measured limit of {threads}: {peak}; {far:.3g} GB/s from memory, {near:.3g} GB/s from the innermost cache")
+        if self.load is not None:
+            cores = os.cpu_count() or 1
+            busy = "; other work slows what is measured" if self.load > 0.5 * cores else ""
+            notes.append(f"load average {self.load:.2f} on {cores} cores when it began{busy}")
+        return notes
+
+
+def profile(executable: Executable, args: Sequence[np.ndarray], runs: int = 20, threads: int | None = None, limits: bool = True) -> Profile:
+    """Measure each kernel of a compiled program on copies of `args`, C-contiguous arrays of the params' exact dtypes.
+
+    runs: measurements of each kernel, their median counts; threads: as many as a run at these extents takes, or exactly so many;
+    limits: measure the machine's too. ValueError where the program is not compiled, or for no runs. Holds the executable's lock.
+    """
+    if executable.backend != "cpu":
+        raise ValueError(f"{executable.f.name} was built for the back end {executable.backend}: only compiled programs have kernels to measure")
+    if runs < 1 or (threads is not None and threads < 1):
+        raise ValueError("at least one run on at least one thread is measured")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    program = executable.program
+    steps = [_alone(program, (replace(step, barrier=False),)) for step in program.steps]
+    empty = _alone(program, ())
+    with executable.lock:
+        table = _Table(executable, args)
+        used = table.threads if threads is None else threads
+        entries = [empty.entry, *(s.entry for s in steps), executable.entry]
+        times = _measure(table, entries, used, runs)
+        extents = dict(table.extents)
+    launch, whole = times[0], times[-1]
+    limit = measure(used) if limits else None
+    kernels = tuple(_kernel_profile(step, max(seconds - launch, 1e-9), extents, used, limit) for step, seconds in zip(program.steps, times[1:-1], strict=True))
+    return Profile(kernels, max(whole - launch, 1e-9), launch, used, runs, extents, load, limit)
+
+
+class _Table:
+    """A table of its own for one set of arguments, with copies of what a run writes to."""
+
+    def __init__(self, executable: Executable, args: Sequence[np.ndarray]) -> None:
+        binding = executable.binding(args)
+        self.table = type(binding.table).from_buffer_copy(binding.table)
+        self.address = ctypes.addressof(self.table)
+        self.threads, self.extents = binding.threads, binding.extents
+        self.copies: list[tuple[np.ndarray, np.ndarray]] = []
+        self.keep: list[Any] = [binding]
+        program = executable.program
+        written = {id(p) for step in program.steps for p, b in zip(step.places, step.kernel.buffers, strict=True) if b.role != "in"}
+        for place in program.places:
+            slot = executable.slots[id(place)]
+            if place.kind == "param":
+                array = args[place.position]
+                if id(place) in written:
+                    copy = array.copy()
+                    self.copies.append((copy, array))
+                    array = copy
+            elif place.kind == "result":
+                array = np.empty(binding.result_shapes[place.position], place.dtype.numpy)
+            else:
+                continue
+            self.keep.append(array)
+            self.table[slot] = address(array)
+        executable.place_slots(self.table, binding.offsets)
+
+    def restore(self) -> None:
+        """Params as the caller gave them."""
+        for copy, array in self.copies:
+            copy[...] = array
+
+
+def _alone(program: Program, steps: tuple[Step, ...]) -> Any:
+    """Some steps of a program as a program of their own over the same table."""
+    printed = print_program(replace(program, steps=steps))
+    return compile_cached(printed.text, printed.signatures)
+
+
+def _measure(table: _Table, entries: Sequence[int], threads: int, runs: int) -> list[float]:
+    """For each program the median seconds of its runs; of the first, the empty one, the least: no launch is shorter.
+
+    They take turns in their order; params are restored before the first and the last. A launch before each measurement wakes the threads.
+    """
+    empty, last = entries[0], len(entries) - 1
+    repeats: list[int] = []
+    times: list[list[float]] = [[] for _ in entries]
+    for turn in range(-1, runs):
+        for position, entry in enumerate(entries):
+            if position in (0, last):
+                table.restore()
+            pool.run(empty, table.address, threads)
+            if turn < 0:  # memory is touched for the first time; then how often to run
+                _seconds(entry, table.address, threads, 1)
+                once = _seconds(entry, table.address, threads, 1)
+                repeats.append(max(1, min(MOST_REPEATS, int(SHORTEST / max(once, 1e-9)))))
+            else:
+                times[position].append(_seconds(entry, table.address, threads, repeats[position]))
+    return [min(times[0]), *(statistics.median(each) for each in times[1:])]
+
+
+def _seconds(entry: int, table: int, threads: int, repeats: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(repeats):
+        pool.run(entry, table, threads)
+    return (time.perf_counter() - begin) / repeats
+
+
+def _kernel_profile(step: Step, seconds: float, extents: dict[str, int], threads: int, limits: Limits | None) -> KernelProfile:
+    kernel = step.kernel
+    counted = count(kernel, extents)
+    read = written = 0
+    for buffer, place in zip(kernel.buffers, step.places, strict=True):
+        size = _size(place, extents)
+        read += min(size, counted.read.get(buffer.name, 0)) * buffer.dtype.size
+        written += min(size, counted.written.get(buffer.name, 0)) * buffer.dtype.size
+    function: Function = step.call.attrs["function"]
+    nodes = tuple(dict.fromkeys(n.name for n in function.nodes if not is_anonymous(n)))
+    lines = tuple(dict.fromkeys(n.loc.short for n in function.nodes if n.loc is not None))
+    bound, of_limit = "", 0.0
+    if limits is not None and seconds > 0 and (counted.flops or read or written):
+        dtype = "f64" if any(b.dtype.name == "f64" for b in kernel.buffers) else "f32"
+        best = {"memory": (read + written) / limits.bandwidth(read + written), "arithmetic": counted.flops / limits.arithmetic[dtype]}
+        bound = max(best, key=lambda what: best[what])
+        of_limit = best[bound] / seconds
+    return KernelProfile(kernel.name, seconds, counted.flops, read, written, min(threads, counted.iterations), bound, of_limit, nodes, lines)
+
+
+def _size(place: Place, extents: dict[str, int]) -> int:
+    return int(substitute(place.size, extents))  # type: ignore[arg-type]
+
+
+def _beyond(launch: float, seconds: float) -> float:
+    return seconds - launch if seconds - launch > RESOLUTION * launch else 0.0
+
+
+def _rate(amount: float, seconds: float) -> float:
+    return amount / seconds / 1e9 if seconds > 0 else 0.0
+
+
+def _time(seconds: float) -> str:
+    if seconds <= 0:
+        return "~ 0 us"
+    return f"{seconds * 1e3:.3f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.2f} us"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _places(lines: Sequence[str]) -> str:
+    """`cnn.py:15, 17, 20`: a file's name once for its lines."""
+    by_file: dict[str, list[int]] = {}
+    for line in lines:
+        file, _, number = line.rpartition(":")
+        by_file.setdefault(file, []).append(int(number))
+    return ", ".join(f"{file}:{', '.join(map(str, sorted(numbers)))}" for file, numbers in by_file.items())
+
+
+__all__ = ["KernelProfile", "Profile", "profile"]
