@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowc.ir.dims import Call, Dim, Sym
+from flowc.ir.node import Node
 from flowc.ir.types import TensorType
 from flowc.lower.program import Program
 
@@ -41,11 +42,16 @@ def wrap(executable: Executable) -> Any:
     text, constants = wrapper_source(executable)
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
     namespace: dict[str, Any] = {"np": np, "entry": prototype(executable.entry)}
+    namespace |= {f"constant{p.position}": _flat(executable.program.constants[p.position]) for p in executable.program.results if p.kind == "constant"}
     namespace |= {f"read{i}": _reader(param.tensor) for i, param in enumerate(executable.f.params)}
     exec(compile(text, f"<flowc njit {executable.f.name}>", "exec"), namespace)
     function = numba.njit(namespace["call"], error_model="numpy")
     function.flowc_keep = (executable, constants)  # the code and the constants live as long as the function
     return function
+
+
+def _flat(constant: Node) -> np.ndarray:
+    return np.ascontiguousarray(constant.attrs["value"].array).reshape(-1)
 
 
 def _reader(param: TensorType) -> Any:
@@ -125,7 +131,7 @@ def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
             case "slot":
                 add(f"    table[{where}] = base + slot{place.position}")
             case "constant":
-                array = np.ascontiguousarray(program.constants[place.position].attrs["value"].array)
+                array = _flat(program.constants[place.position])
                 constants.append(array)
                 add(f"    table[{where}] = {array.ctypes.data}")
             case "result":
@@ -134,6 +140,8 @@ def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
     for position, name in enumerate(program.extents):
         add(f"    table[{executable.first_extent + position}] = {name}")
     add("    entry(0, 1, table.ctypes.data)")
+    # Numba frees an array after its last use, and an address is none: without this line all of them would be gone before the program runs
+    add(f"    table[0] = {' + '.join(['arena.size', *(f'{name}_array.size' for name in names)])}")
     results = [_result(program, i, names) for i in range(len(f.results))]
     add(f"    return {results[0] if len(results) == 1 else '(' + ', '.join(results) + ')' if results else 'None'}")
     return "\n".join(lines) + "\n", constants
@@ -148,10 +156,7 @@ def _result(program: Program, position: int, names: list[str]) -> str:
         case "result":
             flat = f"result{place.position}" + ("" if place.position == position else ".copy()")
         case "constant":
-            value = program.constants[place.position].attrs["value"].array
-            if value.size != 1:
-                raise ValueError(f"result {node.name} is a constant array and has no form as a Numba function")
-            flat = f"np.full(1, np.{value.dtype.name}({value.reshape(-1)[0].item()!r}))"
+            flat = f"constant{place.position}.copy()"
         case _:
             raise ValueError(f"result {node.name} has no place of its own")
     if node.tensor.rank == 0:

@@ -87,3 +87,24 @@ def test_arrays_of_another_shape_are_refused(w):
 def test_an_interpreted_function_has_no_numba_function():
     with override(backend="interpret"), pytest.raises(ValueError, match="FLOWC_BACKEND=interpret: only compiled programs"):
         flowc.compile(lambda x: x * 2, flowc.f32[3]).njit
+
+
+def test_the_memory_of_a_call_lives_until_its_program_has_run():
+    @flowc.compile
+    def chain(x, w):
+        h = flowc.tanh(x @ w)
+        return flowc.tanh(h @ w) @ w, flowc.sum(h, axis=0)
+
+    x = 0.1 * np.random.default_rng(0).standard_normal((300, 300)).astype(np.float32)  # large enough for freed memory to go back to the system
+    expected = chain(x, x)
+    for given in (x, x.T.copy().T, x.astype(np.float64)):  # the last two are copied on the way
+        for _ in range(3):
+            for got, wanted in zip(chain.njit(given, given), expected, strict=True):
+                np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_result_that_does_not_depend_on_the_arguments_is_an_array_of_its_own():
+    known = flowc.compile(lambda x: (flowc.sum(x), np.float32([[1, 2, 3]])), flowc.f32[2]).njit
+    first = known(np.ones(2, np.float32))[1]
+    first[:] = 9
+    assert known(np.ones(2, np.float32))[1].tolist() == [[1, 2, 3]]
