@@ -143,13 +143,13 @@ class GPUOptions(Settings):
 
 
 class RunOptions(Settings):
-    """Settings of one run."""
+    """Settings of one run. `trace_level=FULL_TRACE` asks for the times of its kernels, in `run_metadata`; the rest is without effect."""
 
     NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = 0, 1, 2, 3
 
 
 class RunMetadata(Settings):
-    """What TensorFlow would report of a run; flowc reports nothing through it."""
+    """What is reported of a run: `step_stats`, the times of its kernels, where they were asked for (see `flowc.frontend.step_stats`)."""
 
 
 def disable_v2_behavior() -> None:

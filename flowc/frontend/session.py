@@ -96,7 +96,10 @@ class Session:
 
         feed_dict: arrays, lists or numbers for tensors (or their names), of any dtype that casts to theirs. Operations give None, scalars
         NumPy scalars. FeedError, FetchError, UninitializedError and ShapeError tell what does not fit; a run that fails changes nothing.
+        options with FULL_TRACE fill `run_metadata` with the times of the run's kernels, measured once more on copies.
         """
+        if run_metadata is not None:
+            return self._run_traced(fetches, feed_dict, options, run_metadata)
         if len(self._nodes) != self._seen:
             self._note_growth()
         try:
@@ -127,6 +130,14 @@ class Session:
         self._initialized.update(plan.signature.extraction.writes)
         plan.latest = call
         return plan.pack(results)
+
+    def _run_traced(self, fetches: Any, feed_dict: Mapping[Any, Any] | None, options: Any, run_metadata: Any) -> Any:
+        from flowc.frontend.step_stats import is_traced, step_stats
+
+        values = self.run(fetches, feed_dict)
+        if is_traced(options):
+            run_metadata.step_stats = step_stats(self._plan(fetches, feed_dict).latest)
+        return values
 
     def executable(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
         """The compiled program that `run` uses for these arguments: `.source`, `.source_path`, `.kernels`, `.module`, `.records`."""

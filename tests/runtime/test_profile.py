@@ -17,6 +17,7 @@ from flowc.ir.types import F32, I64
 from flowc.lower.count import MOST_LANES, count
 from flowc.lower.program import plan
 from flowc.runtime import executable as executable_module
+from flowc.runtime import limits as limits_module
 from flowc.runtime.limits import Limits
 from flowc.runtime.profile import KernelProfile, Profile, profile
 from flowc.transforms.pipeline import optimize
@@ -255,3 +256,16 @@ def test_a_profile_is_plain_data_for_json():
 def test_bandwidth_between_measured_sizes_lies_between_theirs():
     assert LIMITS.bandwidth(10) == 8e10 and LIMITS.bandwidth(1e9) == 2e10 == LIMITS.memory
     assert 2e10 < LIMITS.bandwidth(30_000) < 8e10
+
+
+def test_the_limits_are_measured_by_kernels_that_compute_what_they_say(monkeypatch):
+    for name, value in {"TOUCHED": (1200, 12_000), "TRAFFIC": 24_000, "PRODUCTS": 3, "TIMES": 2}.items():
+        monkeypatch.setattr(limits_module, name, value)
+    kept = []
+    monkeypatch.setattr(limits_module, "address", lambda array: kept.append(array) or array.__array_interface__["data"][0])
+    found = limits_module.measure.__wrapped__(2)
+    assert [touched for touched, _ in found.speeds] == [1200, 12_000] and all(speed > 0 for _, speed in found.speeds)
+    assert set(found.arithmetic) == {"f32", "f64"} and min(found.arithmetic.values()) > 0
+    triad, _, product, _ = (kept[i : i + 3] for i in range(0, len(kept), 3))
+    assert len(kept) == 12 and (triad[2] == 1.0 + 0.5 * 2.0).all()
+    assert (product[2] == 2 * 3 * limits_module.DEPTH * 0.5 * 0.25).all()  # both threads' tiles, two measurements of three products
