@@ -104,7 +104,7 @@ def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
             symbol = dim.name if isinstance(dim, Sym) else None
             if symbol is not None and symbol not in bound:
                 bound.add(symbol)
-                add(f"    {symbol} = {name}.shape[{axis}]")
+                add(f"    {dim_source(dim)} = {name}.shape[{axis}]")
             else:
                 checks.append(f"    if {name}.shape[{axis}] != {dim_source(dim)}:")
                 checks.append(f'        raise ValueError("{f.name}: param {param.name} is {param.type}, the array has another shape")')
@@ -138,7 +138,7 @@ def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
                 add(f"    result{place.position} = np.empty({dim_source(place.size)}, np.{place.dtype.long_name if not place.dtype.is_bool else 'bool_'})")
                 add(f"    table[{where}] = result{place.position}.ctypes.data")
     for position, name in enumerate(program.extents):
-        add(f"    table[{executable.first_extent + position}] = {name}")
+        add(f"    table[{executable.first_extent + position}] = extent_{name}")
     add("    entry(0, 1, table.ctypes.data)")
     # Numba frees an array after its last use, and an address is none: without this line all of them would be gone before the program runs
     add(f"    table[0] = {' + '.join(['arena.size', *(f'{name}_array.size' for name in names)])}")
@@ -166,7 +166,7 @@ def _result(program: Program, position: int, names: list[str]) -> str:
 
 
 def dim_source(dim: Dim) -> str:
-    """An extent as Python source over the symbols' names."""
+    """An extent as Python source; the symbol `size` is `extent_size` there, apart from the wrapper's own names."""
     if not isinstance(dim, Sym):
         return str(dim)
     terms = []
@@ -177,6 +177,6 @@ def dim_source(dim: Dim) -> str:
                 left, right = (dim_source(a) for a in atom.args)
                 factors.append(f"(({left}) // ({right}))" if atom.function == "floordiv" else f"{atom.function}({left}, {right})")
             else:
-                factors.append(atom)
+                factors.append(f"extent_{atom}")
         terms.append("*".join(factors))
     return " + ".join(terms)

@@ -108,3 +108,13 @@ def test_a_result_that_does_not_depend_on_the_arguments_is_an_array_of_its_own()
     first = known(np.ones(2, np.float32))[1]
     first[:] = 9
     assert known(np.ones(2, np.float32))[1].tolist() == [[1, 2, 3]]
+
+
+def test_symbols_may_bear_the_names_of_the_generated_function():
+    @flowc.compile(shapes={"x": flowc.f32["size", "table"], "y": flowc.f32["arena", "arg0"], "z": flowc.f32["slot0", "np"]})
+    def f(x, y, z):
+        return flowc.sum(flowc.softmax(x)), x[:, :2] + y[0, 0], flowc.sum(z)
+
+    x, y, z = np.random.default_rng(4).random((5, 3), np.float32), np.ones((4, 2), np.float32), np.ones((6, 7), np.float32)
+    for got, wanted in zip(f.njit(x, y, z), f(x, y, z), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
