@@ -19,7 +19,7 @@ from typing import Any
 from flowc.ir.dims import Shape
 from flowc.ir.op import ArgFold, Element, Fold, Kind, Lowering, Op, Scalar, define
 from flowc.ir.types import ALL, FLOATS, NUMBERS, DType, TensorType
-from flowc.ops.inference import broadcast_shapes, no_gradient, one_dtype, reduced_shape
+from flowc.ops.inference import broadcast_shapes, no_gradient, one_dtype, reduction_rule
 
 Rule = Callable[..., Any]
 
@@ -103,14 +103,9 @@ def reduction(
     def dtype_rule(x: TensorType, **attrs: Any) -> DType:
         return one_dtype(name, (x,), dtypes)
 
-    def shape_rule(x: TensorType, axis: Any, keepdims: bool) -> Shape | None:
-        if x.shape is None:  # of a value of unknown rank, only the sum of everything has a known shape
-            return () if axis is None and not keepdims else None
-        return reduced_shape(name, x.dims, axis, keepdims)
-
     return define(
         Op(
-            name, Kind.REDUCE, ("x",), doc, eval, dtype=dtype or dtype_rule, shape=shape or shape_rule,
+            name, Kind.REDUCE, ("x",), doc, eval, dtype=dtype or dtype_rule, shape=shape or reduction_rule(name),
             attrs=attrs or {"axis": None, "keepdims": False}, vjp=vjp, lowering=fold, title=title,
             rank_free=shape is None or rank_free,
         )

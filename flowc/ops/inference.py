@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flowc.errors import DTypeError, ShapeError
@@ -93,6 +93,17 @@ def reduced_shape(name: str, shape: Shape, axis: int | Sequence[int] | None, kee
     if keepdims:
         return tuple(1 if i in axes else d for i, d in enumerate(shape))
     return tuple(d for i, d in enumerate(shape) if i not in axes)
+
+
+def reduction_rule(name: str) -> Callable[..., Shape | None]:
+    """The shape rule of an op that reduces `x` along `axis`; of a value of unknown rank, only the reduction of everything has a known shape."""
+
+    def rule(x: TensorType, axis: Any, keepdims: bool) -> Shape | None:
+        if x.shape is None:
+            return () if axis is None and not keepdims else None
+        return reduced_shape(name, x.dims, axis, keepdims)
+
+    return rule
 
 
 def no_gradient(e: Any, *operands_y_ct: Any, **attrs: Any) -> Any:

@@ -17,7 +17,7 @@ from flowc.ir.loops import Alloc, For, Let, Load, Statement, Store, Var
 from flowc.ir.op import ArgFold, Fold, Nest
 from flowc.ir.types import BOOL, FLOATS, I64, NUMBERS, DType, TensorType
 from flowc.ops.constructors import composite, dtype_attribute, opaque, reduction
-from flowc.ops.inference import expect_dtype, no_gradient, normal_axes, normal_axis, reduced_shape, shape_text
+from flowc.ops.inference import expect_dtype, no_gradient, normal_axes, normal_axis, reduced_shape, reduction_rule, shape_text
 
 AXES = {"axis": None, "keepdims": False}
 
@@ -137,21 +137,12 @@ def float_dtype(name: str) -> Any:
     return rule
 
 
-def _reduced(name: str) -> Any:
-    def rule(x: TensorType, axis: Any, keepdims: bool) -> Shape | None:
-        if x.shape is None:
-            return () if axis is None and not keepdims else None
-        return reduced_shape(name, x.dims, axis, keepdims)
-
-    return rule
-
-
 def _mean_expand(e: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     return e.reduce_sum(x, axis=axis, keepdims=keepdims) / e.size_of(x, axis=axis, dtype=x.dtype)
 
 
 reduce_mean = composite(
-    "reduce_mean", title="Mean", attrs=AXES, dtype=float_dtype("reduce_mean"), shape=_reduced("reduce_mean"), rank_free=True,
+    "reduce_mean", title="Mean", attrs=AXES, dtype=float_dtype("reduce_mean"), shape=reduction_rule("reduce_mean"), rank_free=True,
     eval=lambda x, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims, dtype=x.dtype),
     vjp=lambda e, x, y, ct, axis, keepdims: _spread(e, ct / e.size_of(x, axis=axis, dtype=x.dtype), x, axis, keepdims),
     expand=_mean_expand,
@@ -175,7 +166,7 @@ def _logsumexp_expand(e: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 logsumexp = composite(
-    "logsumexp", title="ReduceLogSumExp", attrs=AXES, dtype=float_dtype("logsumexp"), shape=_reduced("logsumexp"), rank_free=True,
+    "logsumexp", title="ReduceLogSumExp", attrs=AXES, dtype=float_dtype("logsumexp"), shape=reduction_rule("logsumexp"), rank_free=True,
     eval=_logsumexp,
     vjp=lambda e, x, y, ct, axis, keepdims: e.exp(x - restore_axes(e, y, axis, keepdims)) * restore_axes(e, ct, axis, keepdims),
     expand=_logsumexp_expand,

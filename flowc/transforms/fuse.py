@@ -20,6 +20,7 @@ from flowc.ir.dims import Shape, Sym, product
 from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.op import OPS, Element, Fold, Kind, Nest, Scalar
+from flowc.ops.inference import normal_axes
 from flowc.transforms.records import Decision, Records
 
 SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
@@ -67,11 +68,7 @@ def is_view(node: Node) -> bool:
 
 def reduction_axes(node: Node) -> tuple[int, ...]:
     """The reduced axes of a REDUCE node, counted from the front."""
-    axis = node.attrs.get("axis")
-    rank = node.inputs[0].tensor.rank
-    if axis is None:
-        return tuple(range(rank))
-    return tuple(sorted(a % rank for a in (axis if isinstance(axis, tuple) else (axis,))))
+    return normal_axes(node.op.name, node.attrs.get("axis"), node.inputs[0].tensor.rank)
 
 
 def is_reduction(node: Node) -> bool:

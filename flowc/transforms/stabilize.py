@@ -19,12 +19,8 @@ from flowc.ir.function import Builder, Function
 from flowc.ir.node import Node
 from flowc.ir.rules import Rule, RuleSet, constant_value, improved, rewrite
 from flowc.ir.text import application
+from flowc.ops.inference import normal_axes
 from flowc.transforms.records import Decision, Records
-
-
-def _axes(axis: int | tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
-    return tuple(range(rank)) if axis is None else tuple(sorted(a % rank for a in ((axis,) if isinstance(axis, int) else axis)))
-
 
 RULES = RuleSet([
     Rule("log(softmax(x, axis=a))", "log_softmax(x, axis=a)"),
@@ -67,7 +63,7 @@ def row_sum(node: Node, exponential: Node) -> tuple[int, ...] | None:
         total = total.inputs[0]
     if total.op.name != "reduce_sum" or total.inputs[0] is not exponential:
         return None
-    axes = _axes(total.attrs["axis"], exponential.tensor.rank)
+    axes = normal_axes(total.op.name, total.attrs["axis"], exponential.tensor.rank)
     kept = tuple(1 if i in axes else d for i, d in enumerate(exponential.tensor.dims))
     spread = node
     while spread.op.name == "broadcast_to":
@@ -129,7 +125,7 @@ def _sigmoid_leaves(b: Builder, s: Node) -> Iterator[_Leaf]:
 
 
 def _row_leaf(b: Builder, exponential: Node, total: Node) -> _Leaf:
-    axes = _axes(total.attrs["axis"], exponential.tensor.rank)
+    axes = normal_axes(total.op.name, total.attrs["axis"], exponential.tensor.rank)
     kept = tuple(1 if i in axes else d for i, d in enumerate(exponential.tensor.dims))
     return _Leaf(lambda z: row_sum(z, exponential) == axes, lambda: _softmax(b, exponential.inputs[0], axes), axes, kept, total)
 
@@ -210,7 +206,7 @@ def _numerator(b: Builder, e: Node, leaf: _Leaf, inside: bool = False) -> Node |
 
 def _sums_rows(e: Node, leaf: _Leaf) -> bool:
     rank = e.inputs[0].tensor.rank
-    return bool(leaf.axes) and rank == len(leaf.kept) and _axes(e.attrs["axis"], rank) == leaf.axes
+    return bool(leaf.axes) and rank == len(leaf.kept) and normal_axes(e.op.name, e.attrs["axis"], rank) == leaf.axes
 
 
 def _product(b: Builder, left: Node, right: Node) -> Node:
