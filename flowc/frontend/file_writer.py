@@ -8,6 +8,7 @@ Every file starts with the version of its format; TensorBoard reads all event fi
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import weakref
@@ -20,6 +21,7 @@ from flowc.frontend.events import EventFile, blob, event, integer
 from flowc.frontend.graph_def import graph_def as encoded_graph
 from flowc.frontend.scope import Graph
 from flowc.frontend.summary import Summary
+from flowc.transforms.extract import dotted
 
 _START = 1  # SessionLog.START: what TensorBoard drops of later steps when a run begins again
 
@@ -49,6 +51,7 @@ class FileWriter:
         self._most = max(1, int(max_queue))
         self._seconds = flush_secs
         self._runs: set[str] = set()
+        self._graph: Graph | None = None  # the one that was added last: its names are those that the graph page knows
         self._open()
         chosen = graph if graph is not None else graph_def if graph_def is not None else getattr(session, "graph", None)
         if chosen is not None:
@@ -77,6 +80,7 @@ class FileWriter:
         if not isinstance(chosen, Graph):
             raise GraphError(f"add_graph takes a graph, not {chosen!r}", location=user_location())
         self._add(event(time.time(), _step(global_step), graph_def=encoded_graph(chosen)))
+        self._graph = chosen
 
     def add_event(self, event: Any) -> None:
         """Add a serialized Event message (bytes), or TensorFlow's own."""
@@ -94,7 +98,7 @@ class FileWriter:
         """Add a `tf.RunMetadata` under a tag: the times in its `step_stats`, as far as it has any. GraphError for a tag that is taken."""
         if tag in self._runs:
             raise GraphError(f"add_run_metadata: the tag {tag!r} was used before", location=user_location())
-        serialized = run_metadata if isinstance(run_metadata, bytes) else _run_metadata(run_metadata)
+        serialized = run_metadata if isinstance(run_metadata, bytes) else _run_metadata(run_metadata, self._graph)
         self._runs.add(tag)
         self._add(event(time.time(), _step(global_step), tagged_run_metadata=blob(1, tag) + blob(2, serialized)))
 
@@ -137,13 +141,14 @@ def _step(value: Any) -> int | None:
         raise FlowcError(f"global_step is a whole number, not {value!r}", "run a step that is a tensor first", user_location()) from None
 
 
-def _run_metadata(metadata: Any) -> bytes:
+def _run_metadata(metadata: Any, graph: Graph | None) -> bytes:
     """A RunMetadata message of the attributes that TensorFlow's has: `step_stats.dev_stats[].node_stats[]`, times in microseconds."""
     if not isinstance(metadata, RunMetadata):
         raise FlowcError(f"add_run_metadata takes a tf.RunMetadata, not {metadata!r}", location=user_location())
+    names = {dotted(node.name): node.name for node in graph.nodes} if graph else {}
     devices = []
     for device in _listed(vars(metadata).get("step_stats"), "dev_stats"):
-        nodes = b"".join([events.blob(2, _node_stats(node)) for node in _listed(device, "node_stats")])
+        nodes = b"".join([events.blob(2, _node_stats(node, names)) for node in _listed(device, "node_stats")])
         devices.append(blob(1, blob(1, vars(device).get("device", "/device:CPU:0")) + nodes))
     return blob(1, b"".join(devices)) if devices else b""
 
@@ -152,8 +157,11 @@ def _listed(owner: Any, name: str) -> list[Any]:
     return list(vars(owner).get(name, ())) if owner is not None else []
 
 
-def _node_stats(node: Any) -> bytes:
+def _node_stats(node: Any, names: dict[str, str]) -> bytes:
+    """A NodeExecStats, whole microseconds rounded up. A kernel that stands for several `nodes` is told under the last one's name in the graph
+    (`names`: from those in the function), so that the graph page shows its time there."""
     known = vars(node)
+    name = (known.get("nodes") or (known["node_name"],))[-1]
     times = ("all_start_micros", "op_start_rel_micros", "op_end_rel_micros", "all_end_rel_micros")
-    head = blob(1, known["node_name"]) + b"".join([integer(field, round(known.get(name, 0))) for field, name in enumerate(times, 2)])
+    head = blob(1, names.get(name, name)) + b"".join([integer(field, math.ceil(known.get(moment, 0))) for field, moment in enumerate(times, 2)])
     return head + blob(8, known.get("timeline_label", ""))

@@ -384,6 +384,18 @@ def test_a_runs_times_are_written_under_its_tag(tmp_path):
     assert device[1] == [b"/device:CPU:0"] and stats == {1: [b"k0_matmul"], 2: [10], 3: [0], 4: [5], 5: [5], 8: [b"k0"]}
 
 
+def test_a_fused_kernels_time_is_that_of_its_last_node_in_the_graph(tmp_path):
+    with tf.name_scope("layer"):
+        tf.square(2.0)
+    kernel = SimpleNamespace(node_name="k0_square", all_end_rel_micros=1.2, nodes=("layer.mul", "layer.Square"), timeline_label="k0_square = ...")
+    metadata = tf.RunMetadata(step_stats=SimpleNamespace(dev_stats=[SimpleNamespace(node_stats=[kernel])]))
+    with tf.summary.FileWriter(tmp_path, tf.get_default_graph()) as writer:
+        writer.add_run_metadata(metadata, "step")
+    run_metadata = fields(fields(read(tmp_path)[2][8][0])[2][0])
+    stats = fields(fields(fields(run_metadata[1][0])[1][0])[2][0])
+    assert (stats[1], stats[5], stats[8]) == ([b"layer/Square"], [2], [b"k0_square = ..."])
+
+
 def test_events_and_session_logs_can_be_added(tmp_path):
     with tf.summary.FileWriter(tmp_path) as writer:
         writer.add_event(bytes.fromhex("1005"))
