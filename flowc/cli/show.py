@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, executable
+from flowc.ir.dims import Dim
 from flowc.ir.function import Function, is_anonymous
 from flowc.ir.text import print_function
 from flowc.transforms.pipeline import names as pass_names
@@ -55,8 +56,10 @@ def explain(subject: Subject) -> str:
     module, decisions = program.module, list(program.records)
     kernels = module.callees()
     fused = [d for d in decisions if d.kind == "fused"]
-    saved = sum(d.saved for d in fused)
-    kept = f", {saved} bytes a row kept out of memory" if saved else ""
+    saved: Dim = 0
+    for decision in fused:
+        saved = saved + decision.saved
+    kept = f", {saved} bytes kept out of memory" if saved else ""
     lines = [f"{_heading(subject)}: {_count(len(kernels), 'kernel')}, {_count(len(fused), 'fusion')}{kept}"]
     told: set[int] = set()
     for kernel in kernels:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from flowc.ir.dims import Shape, Sym, product
+from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.op import OPS, Element, Fold, Kind, Nest, Scalar
@@ -171,7 +171,7 @@ class Fuser:
             group.form = Form.ROWS
         group.members.append(node)
         self.group_of[node] = group
-        saved = 0 if operand in self.escaping else _bytes(operand)
+        saved: Dim = 0 if operand in self.escaping else _bytes(operand)
         self.records.add(Decision("fused", "fuse", (operand.name, node.name), f"{node.op.name} joins a {group.form.value} kernel", saved))
 
     def absorb(self, group: Group, node: Node) -> None:
@@ -458,11 +458,9 @@ def _keeps_rows(shape: Shape, group: Group) -> bool:
     return all(d == 1 if i in group.axes else d == group.domain[i] for i, d in enumerate(shape)) or all(d == 1 for d in shape)
 
 
-def _bytes(node: Node) -> int:
-    """Bytes of a value, symbols counted as 1: for records only."""
-    size = node.tensor.size
-    constant = size if isinstance(size, int) else sum(c for _, c in size.terms) if isinstance(size, Sym) else 0
-    return constant * node.tensor.dtype.size
+def _bytes(node: Node) -> Dim:
+    """Bytes of a value."""
+    return node.tensor.size * node.tensor.dtype.size
 
 
 def _identifier(name: str) -> str:

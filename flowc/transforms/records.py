@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flowc.ir.dims import Dim
 from flowc.ir.function import Function
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. kind: `fused`, `kept` (apart), `rewritten`, `placed`; rule: the pass; nodes: names; saved: bytes, symbols counted as 1."""
+    """One decision. kind: `fused`, `kept` (apart), `rewritten`, `placed`; rule: the pass; nodes: names; saved: bytes that need no memory."""
 
     kind: str
     rule: str
     nodes: tuple[str, ...]
     reason: str
-    saved: int = 0
+    saved: Dim = 0
 
     def __str__(self) -> str:
-        gain = f" ({self.saved} bytes a row kept in registers)" if self.saved else ""
+        gain = f" ({self.saved} bytes kept in registers)" if self.saved else ""
         return f"{self.kind:9} {' -> '.join(self.nodes)}: {self.reason}{gain}"
 
 
