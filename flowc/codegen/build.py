@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -73,12 +74,15 @@ def translate(text: str, signatures: Signatures, file: str, flags: Flags) -> Any
     try:
         with translator.lock():
             for item in functions:
-                _attributes(translator.translate(item.function, item.arguments, item.result), item)
+                if item.copies:
+                    translator.translate_form(item, partial(_attributes, item=item))
+                else:
+                    _attributes(translator.translate(item.function, item.arguments, item.result), item)
     finally:
         translator.forget()
         if collecting:
             gc.enable()
-    module = llvm.parse_assembly(_with_attributes(str(translator.module), flags))
+    module = llvm.parse_assembly(_with_attributes(translator.text(), flags))
     for part in translator.texts():
         module.link_in(llvm.parse_assembly(_with_attributes(part, flags)))
     for function in module.functions:

@@ -13,11 +13,15 @@ LLVM's optimiser and 0.07 for machine code. A register tile adds 0.03 to 0.07, a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from llvmlite import ir
-from numba.core import callconv, cgutils, compiler, cpu, errors, funcdesc, lowering, targetconfig, typed_passes, types, untyped_passes
+from numba.core import callconv, cgutils, compiler, cpu, errors, funcdesc, lowering, postproc, targetconfig, typed_passes, types, untyped_passes
+from numba.core import ir as numba_ir
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import Registry as LowerRegistry
@@ -27,6 +31,9 @@ from numba.core.typeconv import Conversion
 from numba.core.typing import BaseContext as TypingBase
 from numba.core.typing import templates
 from numba.core.typing.templates import AbstractTemplate, make_concrete_template, signature
+
+if TYPE_CHECKING:
+    from flowc.codegen.source import TypedFunction
 
 # types
 
@@ -191,8 +198,54 @@ class KernelContext(cpu.CPUContext):
     def call_conv(self) -> PlainCallConv:
         return PlainCallConv(self)
 
+    def get_abi_sizeof(self, ty: Any) -> int:
+        """Numba compiles an empty module to learn the size of a type, for debug information that nobody reads."""
+        known: dict[Any, int] = self.__dict__.setdefault("sizes", {})
+        if ty not in known:
+            known[ty] = super().get_abi_sizeof(ty)
+        return known[ty]
+
     def post_lowering(self, mod: Any, library: Any) -> None:
         """Numba links its runtime here; kernels have none."""
+
+
+def _floor_division(remainder: bool, builder: Any, x: Any, y: Any) -> Any:
+    """Python's `//` or `%` of i64 without branches; 0 where the divisor is 0 or the quotient overflows, as NumPy has it."""
+    zero, one = ir.Constant(x.type, 0), ir.Constant(x.type, 1)
+    least, minus = ir.Constant(x.type, -(2**63)), ir.Constant(x.type, -1)
+    overflow = builder.and_(builder.icmp_signed("==", x, least), builder.icmp_signed("==", y, minus))
+    none = builder.or_(builder.icmp_signed("==", y, zero), overflow)
+    divisor = builder.select(none, one, y)
+    rest = builder.srem(x, divisor)
+    below = builder.and_(builder.icmp_signed("!=", rest, zero), builder.icmp_signed("<", builder.xor(rest, divisor), zero))
+    if remainder:
+        return builder.select(none, zero, builder.add(rest, builder.select(below, divisor, zero)))
+    quotient = builder.sdiv(x, divisor)
+    return builder.select(none, zero, builder.select(below, builder.sub(quotient, one), quotient))
+
+
+def _instructions() -> dict[tuple[Any, Any], Callable[..., Any]]:
+    """(operator, type of both operands) -> what writes the instruction that Numba would."""
+    table: dict[tuple[Any, Any], Callable[..., Any]] = {}
+    orders = {operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "=="}
+    for kind in (types.float32, types.float64):
+        table |= {(operator.add, kind): ir.IRBuilder.fadd, (operator.sub, kind): ir.IRBuilder.fsub, (operator.mul, kind): ir.IRBuilder.fmul,
+                  (operator.truediv, kind): ir.IRBuilder.fdiv}  # fmt: skip
+        table |= {(op, kind): partial(lambda sign, builder, x, y: builder.fcmp_ordered(sign, x, y), sign) for op, sign in orders.items()}
+        table[operator.ne, kind] = lambda builder, x, y: builder.fcmp_unordered("!=", x, y)
+    whole = types.int64
+    for op, name in ((operator.add, "add"), (operator.sub, "sub"), (operator.mul, "mul")):
+        table[op, whole] = partial(lambda name, builder, x, y: getattr(builder, name)(x, y, flags=["nsw"]), name)
+    table |= {(op, whole): partial(lambda sign, builder, x, y: builder.icmp_signed(sign, x, y), sign) for op, sign in [*orders.items(), (operator.ne, "!=")]}
+    table[operator.floordiv, whole] = partial(_floor_division, False)
+    table[operator.mod, whole] = partial(_floor_division, True)
+    for op in (operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod):
+        in_place = getattr(operator, f"i{op.__name__}")
+        table |= {(in_place, kind): write for (known, kind), write in list(table.items()) if known is op}
+    return table
+
+
+INSTRUCTIONS = _instructions()
 
 
 class KernelLower(lowering.Lower):
@@ -200,6 +253,38 @@ class KernelLower(lowering.Lower):
 
     def emit_environment_object(self) -> None:
         pass
+
+    def lower_block(self, block: Any) -> None:
+        """Statement by statement, without the context that Numba prepares at each for the text of an error."""
+        self.pre_block(block)
+        for statement in block.body:
+            self.loc = statement.loc
+            self.lower_inst(statement)
+        self.post_block(block)
+
+    def lower_inst(self, inst: Any) -> None:
+        """Numba writes every statement as text first, for a log that is not kept."""
+        if isinstance(inst, numba_ir.Assign):
+            self.storevar(self.lower_assign(self.typeof(inst.target.name), inst), inst.target.name)
+        else:
+            super().lower_inst(inst)
+
+    def lower_binop(self, resty: Any, expr: Any, op: Any) -> Any:
+        """Arithmetic on two numbers of one type is one instruction; Numba looks for static operands first, and branches where a divisor is 0."""
+        left, right = self.fndesc.calltypes[expr].args
+        write = INSTRUCTIONS.get((op, left)) if left == right else None
+        if write is None:
+            return super().lower_binop(resty, expr, op)
+        values = [self.context.cast(self.builder, self.loadvar(v.name), self.typeof(v.name), left) for v in (expr.lhs, expr.rhs)]
+        return self.context.cast(self.builder, write(self.builder, *values), self.fndesc.calltypes[expr].return_type, resty)
+
+    def storevar(self, value: Any, name: str, argidx: Any = None) -> None:
+        """Numbers and addresses need no clean-up of what the variable held."""
+        self._alloca_var(name, self.typeof(name))
+        if name in self._singly_assigned_vars:
+            self._blk_local_varmap[name] = value
+        else:
+            self.builder.store(value, self.getvar(name))
 
     def lower(self) -> None:
         self.genlower = None
@@ -232,7 +317,7 @@ class KernelCompiler(compiler.CompilerBase):
             typed_passes.NopythonTypeInference().run_pass(state)
             state.func_ir = typed_passes.PreLowerStripPhis()._strip_phi_nodes(state.func_ir)
             state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-            typed_passes.IRLegalization().run_pass(state)  # finds the lifetimes of variables
+            postproc.PostProcessor(state.func_ir).run(emit_dels=False)  # nothing is released at the end of a variable's life
             descriptor = funcdesc.PythonFunctionDescriptor.from_specialized_function(
                 state.func_ir, state.typemap, state.return_type, state.calltypes, mangler=lambda name, *_, **__: state.func_id.func_name,
                 inline=False, noalias=False, abi_tags=())  # fmt: skip
@@ -261,6 +346,7 @@ class Translator:
         self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
         self.library = SharedModule(self.module)
         self.translated: list[Callable[..., Any]] = []
+        self.copies: dict[str, str] = {}  # LLVM text of kernels that share a form
         flags: Any = cast(Any, compiler.Flags())
         flags.error_model = "numpy"
         flags.enable_ssa = flags.no_compile = flags.no_rewrites = True
@@ -273,12 +359,46 @@ class Translator:
         descriptor = compiler.compile_extra(
             self.typing, self.target, function, argument_types, result_type, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
         if callable_by_later:
-            template = make_concrete_template(function.__name__, function, [signature(result_type, *argument_types)])
-            self.translated.append(function)
-            self.typing.transient.add(function)
-            self.typing.insert_user_function(function, template)
-            self.target.insert_user_function(function, descriptor)
+            self._publish(function, descriptor)
         return self.module.globals[function.__name__]
+
+    def _publish(self, function: Callable[..., Any], descriptor: Any) -> None:
+        """Make a function known to those that are translated later."""
+        self.translated.append(function)
+        self.typing.transient.add(function)
+        template = make_concrete_template(function.__name__, function, [signature(descriptor.restype, *descriptor.argtypes)])
+        self.typing.insert_user_function(function, template)
+        self.target.insert_user_function(function, descriptor)
+
+    def translate_form(self, item: TypedFunction, mark: Callable[[ir.Function], None]) -> None:
+        """The kernels of one form: `item` is translated once, and its text written for each kernel with numbers for the last parameters.
+
+        mark: gives the function its attributes before the text is written.
+        """
+        argument_types = tuple(type_named(name) for name in item.arguments)
+        form: Any = compiler.compile_extra(
+            self.typing, self.target, item.function, argument_types, types.void, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
+        function = self.module.globals.pop(item.name)
+        mark(function)
+        text = str(function)
+        for kernel in item.copies:
+            kept = len(argument_types) - len(kernel.numbers)
+            own = text.replace(function.get_reference(), f'@"{kernel.function.__name__}"', 1)
+            for parameter, number in zip(function.args[kept:], kernel.numbers, strict=True):
+                # in the head with its type, elsewhere as an operand
+                value = ir.Constant(parameter.type, number.item())
+                own = own.replace(f", {parameter}", "", 1).replace(parameter.get_reference(), value.get_reference())
+            self.copies[kernel.function.__name__] = own
+            descriptor = copy(form)
+            descriptor.mangled_name = kernel.function.__name__
+            descriptor.args, descriptor.argtypes = form.args[:kept], form.argtypes[:kept]
+            self._publish(kernel.function, descriptor)
+
+    def text(self) -> str:
+        """The module's LLVM text."""
+        for name in self.copies:
+            self.module.globals.pop(name, None)  # declared by its callers
+        return "\n".join([str(self.module), *self.copies.values()])
 
     def forget(self) -> None:
         """Drop what Numba keeps about this translator's functions."""

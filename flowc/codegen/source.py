@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from flowc.codegen import scalars
+from flowc.codegen import alike, scalars
 
 CONSTANTS: dict[str, Any] = {
     "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "u16": np.uint16, "u32": np.uint32,
@@ -29,12 +29,24 @@ CONSTANTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A kernel that is another function with numbers for its last parameters. function: stands for it where it is called, its body is empty."""
+
+    function: Callable[..., Any]
+    numbers: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class TypedFunction:
-    """A function of generated source with the names of its parameters' types, and of its result's."""
+    """A function of generated source with the names of its parameters' types, and of its result's.
+
+    copies: the kernels that it was made for, where it is a form that they share (see `alike`); itself it is called nowhere then.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     result: str = ""
+    copies: tuple[Copy, ...] = ()
 
     @property
     def name(self) -> str:
@@ -42,8 +54,10 @@ class TypedFunction:
 
 
 class _Cheaper(ast.NodeTransformer):
-    def __init__(self) -> None:
+    def __init__(self, continues: bool) -> None:
+        self.continues = continues  # whether there is a `continue` anywhere
         self.constants: dict[str, Any] = {}
+        self.names: dict[tuple[type, bytes], str] = {}  # of constants, by type and bits
         self.stops = 0
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
@@ -53,10 +67,7 @@ class _Cheaper(ast.NodeTransformer):
                 value = CONSTANTS[node.func.id](ast.literal_eval(node.args[0]))
             except ValueError:
                 return node
-            name = f"{node.func.id}_{len(self.constants)}"
-            for known, other in self.constants.items():
-                if type(other) is type(value) and other.tobytes() == value.tobytes():
-                    name = known
+            name = self.names.setdefault((type(value), value.tobytes()), f"{node.func.id}_{len(self.constants)}")
             self.constants[name] = value
             return ast.copy_location(ast.Name(name, ast.Load()), node)
         return node
@@ -65,7 +76,7 @@ class _Cheaper(ast.NodeTransformer):
         self.generic_visit(node)
         call = node.iter
         plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range" and isinstance(node.target, ast.Name)
-        if not plain or node.orelse or any(isinstance(n, ast.Continue) for s in node.body for n in ast.walk(s)):
+        if not plain or node.orelse or (self.continues and any(isinstance(n, ast.Continue) for s in node.body for n in ast.walk(s))):
             return node
         assert isinstance(call, ast.Call) and isinstance(node.target, ast.Name)
         start: ast.expr = ast.Constant(0) if len(call.args) == 1 else call.args[0]
@@ -83,7 +94,7 @@ class _Cheaper(ast.NodeTransformer):
             stop = ast.Name(limit, ast.Load())
         test = ast.Compare(ast.Name(name, ast.Load()), [ast.Lt()], [stop])
         statements.append(ast.While(test, [*node.body, ast.AugAssign(ast.Name(name, ast.Store()), ast.Add(), step)], []))
-        return [ast.fix_missing_locations(ast.copy_location(s, node)) for s in statements]
+        return [ast.copy_location(s, node) for s in statements]
 
 
 def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: str) -> list[TypedFunction]:
@@ -99,19 +110,77 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
         if len(typed[item.name]) != len(item.args.args):
             raise TypeError(f"{item.name} has {len(item.args.args)} parameters, its signature {len(typed[item.name])}")
     _mark_aliases(definitions, typed)
-    cheaper = _Cheaper()
+    shared = _share(text, tree, typed)
+    if shared:
+        tree = ast.parse(_with_shared(text, definitions, shared), file)
+    cheaper = _Cheaper("continue" in text)
     tree = cheaper.visit(tree)
     # Python's own min, max and abs cost Numba a template each that it has to compile
     builtins = {"min": scalars.minimum, "max": scalars.maximum, "abs": scalars.absolute}
     namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **cheaper.constants}
     exec(compile(ast.fix_missing_locations(tree), file, "exec"), namespace)
     namespace["f16"] = scalars.half  # after the file's own imports
-    return [TypedFunction(namespace[name], tuple(signature)) for name, signature in typed.items()]
+    result, copied = list[TypedFunction](), {name for group in shared.values() for name in group.names}
+    for name, group in shared.items():
+        members = [Copy(namespace[member], tuple(CONSTANTS[d](ast.literal_eval(n)) for d, n in zip(group.dtypes, numbers, strict=True)))
+                   for member, numbers in zip(group.names, group.numbers, strict=True)]  # fmt: skip
+        result.append(TypedFunction(namespace[name], (*typed[group.names[0]], *group.dtypes), copies=tuple(members)))
+    return result + [TypedFunction(namespace[name], tuple(signature)) for name, signature in typed.items() if name not in copied]
+
+
+def _share(text: str, tree: ast.Module, typed: dict[str, list[str]]) -> dict[str, alike.Shared]:
+    """The forms that several kernels have, by the names of the functions to make for them."""
+    lines = text.splitlines()
+    shared_names = {name for item in tree.body for name in _bound(item)}
+    if "*" in shared_names or '"""' in text.split("\ndef ", 1)[-1]:  # names unknown; text that is no code
+        return {}
+    groups: dict[tuple[str, ...], list[tuple[str, str, alike.Form]]] = {}
+    for item in tree.body:
+        if isinstance(item, ast.FunctionDef) and any("*" in kind for kind in typed[item.name]) and item.name != "program":
+            own = "\n".join(lines[item.lineno - 1 : item.end_lineno])
+            form = alike.form(own, shared_names - {item.name})
+            groups.setdefault((form.key, *typed[item.name]), []).append((item.name, own, form))
+    prefix = "literal_"
+    while prefix in text:
+        prefix += "_"
+    result = {}
+    for group in groups.values():
+        if len(group) > 1:
+            names, texts, forms = zip(*group, strict=True)
+            name = f"alike_{prefix}{names[0]}"
+            result[name] = alike.share(name, names, texts, forms, prefix)
+    return result
+
+
+def _bound(item: ast.stmt) -> list[str]:
+    """The names that a statement of a file gives a meaning."""
+    if isinstance(item, ast.ImportFrom | ast.Import):
+        return [a.asname or a.name.split(".")[0] for a in item.names]
+    if isinstance(item, ast.FunctionDef):
+        return [item.name]
+    return [n.id for n in ast.walk(item) if isinstance(n, ast.Name)]
+
+
+def _with_shared(text: str, definitions: list[ast.FunctionDef], shared: dict[str, alike.Shared]) -> str:
+    """The file with the shared functions where their first kernels are, so lines stay the same; the kernels themselves come last, empty."""
+    lines = text.splitlines()
+    first = {group.names[0]: group for group in shared.values()}
+    members = {name for group in shared.values() for name in group.names}
+    empty = []
+    for item in definitions:
+        if item.name in members:
+            begin, end = item.lineno - 1, item.end_lineno or item.lineno
+            blank = [""] * (end - begin)
+            lines[begin:end] = first[item.name].text.splitlines() if item.name in first else blank
+            empty.append(f"def {item.name}({', '.join(a.arg for a in item.args.args)}): pass")
+    return "\n".join([*lines, *empty, ""])
 
 
 def _mark_aliases(definitions: list[ast.FunctionDef], typed: dict[str, list[str]]) -> None:
     """Add the mark `&` to the types of parameters that receive one slot twice, `k0(pointer_f32(args, 1), pointer_f32(args, 1))`."""
     for definition in definitions:
+        if definition.name != "program":  # it alone has the table of addresses
+            continue
         for call in ast.walk(definition):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in typed:
                 slots = [ast.unparse(a.args[1]) if isinstance(a, ast.Call) and len(a.args) == 2 else None for a in call.args]

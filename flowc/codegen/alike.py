@@ -1,0 +1,83 @@
+"""Kernels that differ in names and numbers only -> one function with a parameter for each number that differs, and what each kernel gives for it.
+
+    def k0(x, out):                                                     def alike_k0(x, out, literal_0, literal_1):
+        for i in range(32): out[i] = x[i] * f32(0.5)          ->            for i in range(literal_0): out[i] = x[i] * literal_1
+    def k1(dx, dw):
+        for j in range(64): dw[j] = dx[j] * f32(0.25)               k0: (32, f32(0.5)), k1: (64, f32(0.25))
+
+Layers of one kind give kernels of one form, and translating a kernel costs more than all else, so each form is translated once. `build` then writes
+the function's LLVM text once for each kernel with the numbers in the place of the parameters, before anything is optimised: the code of each
+is what it would be without this. The file that users read keeps every kernel whole.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+# numbers that must stay literals: the shape of a tile, the size of a local array, the step of a loop
+_TOKEN = re.compile(
+    r"(?P<kept>#[^\n]*|\"[^\"\n]*\"|'[^'\n]*'|\btile_\w+\(\s*\d+\s*,\s*\d+|\blocal_\w+\(\s*\d+|,\s*\d+\)\s*:)"
+    r"|\b(?P<dtype>[iu](?:8|16|32|64)|f32|f64)\((?P<typed>-?\d[\d.]*(?:e[+-]?\d+)?)\)"
+    r"|(?P<name>[^\W\d]\w*)"
+    r"|(?P<whole>(?<![\w.])\d{1,18}(?![\w.]))"
+)
+_FIXED = frozenset(keyword.kwlist) | frozenset(dir(builtins))
+
+
+@dataclass(frozen=True)
+class Form:
+    """A kernel without its own names and numbers. numbers: (place in the text, dtype, text of the number) in order."""
+
+    key: str
+    numbers: tuple[tuple[tuple[int, int], str, str], ...]
+
+
+def form(text: str, fixed: Iterable[str]) -> Form:
+    """The form of a function's text; `fixed`: the names that the file shares between functions."""
+    names: dict[str, str] = {name: name for name in fixed}
+    numbers: list[tuple[tuple[int, int], str, str]] = []
+
+    def canonical(match: re.Match[str]) -> str:
+        kind = match.lastgroup
+        if kind == "kept":
+            return "" if match[0].startswith("#") else match[0]
+        if kind == "name":
+            name = match[0]
+            return name if name in _FIXED else names.setdefault(name, f"${len(names)}")
+        dtype = match["dtype"] or "i64"
+        numbers.append((match.span(), dtype, match["typed"] or match[0]))
+        return f"?{dtype if match['dtype'] else ''}"
+
+    return Form(_TOKEN.sub(canonical, text), tuple(numbers))
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One function for several kernels. names: the kernels'; text: its source; dtypes: of the parameters that it has more; numbers: for each
+    kernel the texts of their values."""
+
+    names: tuple[str, ...]
+    text: str
+    dtypes: tuple[str, ...]
+    numbers: tuple[tuple[str, ...], ...]
+
+
+def share(name: str, kernels: Sequence[str], texts: Sequence[str], forms: Sequence[Form], prefix: str) -> Shared:
+    """The function `name` for kernels of one form. prefix: what names of parameters begin with; no text has it."""
+    first = forms[0].numbers
+    differ = [i for i in range(len(first)) if len({f.numbers[i][2] for f in forms}) > 1]
+    known: dict[tuple[str, ...], str] = {}  # numbers that are equal in every kernel are one parameter
+    pieces, end = [], 0
+    for i in differ:
+        (start, stop), dtype, _ = first[i]
+        values = (dtype, *(f.numbers[i][2] for f in forms))
+        pieces += [texts[0][end:start], known.setdefault(values, f"{prefix}{len(known)}")]
+        end = stop
+    body = "".join([*pieces, texts[0][end:]])
+    head = re.compile(r"def\s+\w+\(([^)]*)\)")
+    body = head.sub(lambda m: f"def {name}({', '.join([m[1], *known.values()])})", body, count=1)
+    return Shared(tuple(kernels), body, tuple(v[0] for v in known), tuple(zip(*(v[1:] for v in known), strict=True)) if known else ((),) * len(forms))
