@@ -56,16 +56,21 @@ def parser() -> argparse.ArgumentParser:
 
     viz = command(
         "viz", "draw a program: scopes as nested boxes, types on the lines",
-        "examples:\n  flowc viz model.py -o graph.svg\n  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
+        "examples:\n  flowc viz model.py -o model.html      a page to explore: every pass, the kernels, their source\n"
+        "  flowc viz model.py -o graph.svg\n  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
         "  flowc viz model.py                    the tree of scopes, as text\n"
-        "\nPictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
+        "\nA page is one file that needs nothing else; its `?` key lists the keys.\n"
+        "Pictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
         "Gradients, updates and initial values are folded into one box per node or variable; --full draws every node.\n"
         + MODEL_TEXT,
     )  # fmt: skip
     _model_arguments(viz)
-    viz.add_argument("-o", "--output", metavar="FILE", help="a file that ends in .svg, .png, .pdf or .dot")
+    viz.add_argument("-o", "--output", metavar="FILE", help="a file that ends in .html, .svg, .png, .pdf or .dot")
     viz.add_argument("--full", action="store_true", help="a box for every node of the graph")
     viz.add_argument("--level", choices=("graph", "function", "module"), help="by default graph; for compiled functions function; a module shows the kernels")
+    tone = viz.add_mutually_exclusive_group()
+    for theme in ("light", "dark"):
+        tone.add_argument(f"--{theme}", dest="theme", action="store_const", const=theme, default="", help=f"a {theme} page, whatever the reader's system says")
     viz.set_defaults(do=do_viz)
 
     explain = command(
@@ -219,7 +224,7 @@ def do_bench(options: argparse.Namespace) -> int:
 
 def do_viz(options: argparse.Namespace) -> int:
     from flowc.cli.subject import InputError
-    from flowc.viz.draw import check_suffix, write
+    from flowc.viz.draw import PAGE, check_suffix, save, write
     from flowc.viz.text import tree_text
 
     if options.output is not None:
@@ -235,7 +240,10 @@ def do_viz(options: argparse.Namespace) -> int:
         print(tree_text(drawn), end="")
         return 0
     try:
-        write(drawn, options.output)
+        if check_suffix(options.output) == PAGE:
+            save(_page(subjects[0], drawn, options).encode(), options.output)
+        else:
+            write(drawn, options.output)
     except OSError as error:
         raise InputError(f"{options.output} cannot be written: {error.strerror}") from None
     print(f"{options.output}: {drawn.boxes.number_of_nodes()} boxes, {drawn.boxes.number_of_edges()} lines")
@@ -258,6 +266,25 @@ def _drawing(subject: Any, options: argparse.Namespace) -> Any:
         return diagram(subject.graph, options.full, title, only)
     f = subject.function()
     return diagram(optimize(f) if level == "module" else f, title=title)
+
+
+def _page(subject: Any, drawn: Any, options: argparse.Namespace) -> str:
+    """The page over all stages of a program; of a graph that comes to no function (a rank is not known) the graph alone."""
+    from flowc.cli.subject import GraphRun, InputError
+    from flowc.viz.page import Stage, page
+    from flowc.viz.stages import stages
+
+    graph = None
+    if isinstance(subject, GraphRun):
+        graph = drawn if options.level in (None, "graph") else _drawing(subject, argparse.Namespace(**{**vars(options), "level": "graph"}))
+    try:
+        found = stages(subject.function(), graph, drawn.title)
+    except InputError:
+        if graph is None:
+            raise
+        found = [Stage("graph", graph)]
+    first = {"function": "extract" if graph is not None else "function", "module": "kernels"}.get(options.level or "", found[0].name)
+    return page(found, drawn.title, first, options.theme)
 
 
 def do_digits(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""A diagram as a file: `.dot` needs nothing; `.svg`, `.png` and `.pdf` need Graphviz: its `dot` program, else pygraphviz.
+"""A diagram as a file: `.html` and `.dot` need nothing; `.svg`, `.png` and `.pdf` need Graphviz: its `dot` program, else pygraphviz.
 
     write(diagram(graph), "graph.svg")
 """
@@ -18,6 +18,7 @@ from flowc.viz.model import Diagram
 
 TEXT = (".dot", ".gv")
 PICTURES = (".svg", ".png", ".pdf")
+PAGE = ".html"
 
 
 class DrawingError(FlowcError, RuntimeError):
@@ -27,8 +28,9 @@ class DrawingError(FlowcError, RuntimeError):
 def check_suffix(path: str | os.PathLike[str]) -> str:
     """The suffix of `path` in lower case; DrawingError for one that says nothing of how to draw."""
     suffix = Path(path).suffix.lower()
-    if suffix not in TEXT + PICTURES:
-        raise DrawingError(f"{path}: the file's name must end in one of {', '.join(TEXT + PICTURES)}")
+    known = (PAGE, *PICTURES, *TEXT)
+    if suffix not in known:
+        raise DrawingError(f"{path}: the file's name must end in one of {', '.join(known)}")
     return suffix
 
 
@@ -79,10 +81,18 @@ def write(diagram: Diagram, path: str | os.PathLike[str]) -> Path:
 
     DrawingError where there is no Graphviz for a picture, OSError where the file cannot be written; then nothing is.
     """
+    suffix = check_suffix(path)
+    if suffix == PAGE:
+        from flowc.viz.page import Stage, page
+
+        return save(page([Stage("graph", diagram)], diagram.title).encode(), path)
+    return save(render(dot_source(diagram), suffix), path)
+
+
+def save(data: bytes, path: str | os.PathLike[str]) -> Path:
+    """Write all of a file or nothing. OSError where it cannot be written."""
     target = Path(path)
-    suffix = check_suffix(target)
-    data = render(dot_source(diagram), suffix)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=suffix, dir=target.parent)
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=target.suffix, dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(data)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flowc.ir.function import CONSTANT, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.op import Op
@@ -18,7 +20,7 @@ def of_function(f: Function, title: str = "") -> Diagram:
     updated = {p for p, _ in f.updates}
     for param in f.params:
         kind = Kind.VARIABLE if param in updated else Kind.PLACEHOLDER
-        drawn.add_box(Box(param.name, kind, "", (param.name, type_label(param.type)), where=param.loc.short if param.loc else ""))
+        drawn.add_box(Box(param.name, kind, "", (param.name, type_label(param.type)), where=param.loc.short if param.loc else "", nodes=(param,)))
     places = {p: p.name for p in f.params}
     _Body(drawn, f, places, "").draw(set(f.results))
     for scope in drawn.scopes:
@@ -71,7 +73,7 @@ class _Body:
         """Show that a kernel's result is the whole Function's."""
         if node in results:
             box = self.drawn.box(self.places[node])
-            self.drawn.add_box(Box(box.name, box.kind, box.scope, (*box.lines, type_label(node.type)), box.count, True, box.where))
+            self.drawn.add_box(replace(box, lines=(*box.lines, type_label(node.type)), result=True))
 
     def add(self, node: Node, is_result: bool) -> None:
         name = f"{self.kernel}/{node.name}" if self.kernel else node.name
@@ -86,7 +88,7 @@ class _Body:
             lines.append(_with_constants(node))
         if is_result:
             lines.append(type_label(node.type))
-        box = Box(name, _kind(node.op, node.name), scope, tuple(lines), result=is_result, where=node.loc.short if node.loc else "")
+        box = Box(name, _kind(node.op, node.name), scope, tuple(lines), result=is_result, where=node.loc.short if node.loc else "", nodes=(node,))
         self.drawn.add_box(box)
         self.places[node] = name
         for position, operand in enumerate(node.inputs):

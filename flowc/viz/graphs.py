@@ -80,6 +80,8 @@ class Roles:
     def kind(self, node: Node) -> Kind:
         if node.op.effect is Effect.VARIABLE:
             return Kind.OPTIMIZER if self.slot_of(node) else Kind.VARIABLE
+        if node.op.effect is Effect.READ and self.slot_of(node.inputs[0]):
+            return Kind.OPTIMIZER
         if node.op.effect is Effect.FEED:
             return Kind.PLACEHOLDER
         if node in self.initial:
@@ -172,7 +174,7 @@ class _Drawing:
             lines = self.node_lines(first, nodes)
         scope = self.scope(name)
         lines = (name.removeprefix(f"{scope}/"), *lines)
-        return Box(name, kind, scope, lines, len(nodes), where=first.loc.short if first.loc else "")
+        return Box(name, kind, scope, lines, len(nodes), where=first.loc.short if first.loc else "", nodes=tuple(nodes))
 
     def scope(self, name: str) -> str:
         """The scope that a box stands in: names of nodes are no scopes, but for the optimizers'."""

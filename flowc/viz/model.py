@@ -48,7 +48,10 @@ class LinkKind(Enum):
 
 @dataclass(frozen=True)
 class Box:
-    """name: full and unique; lines: what it says, the first line its name in its scope; count: how many nodes are folded into it."""
+    """name: full and unique; lines: what it says, the first line its name in its scope; count: how many nodes are folded into it.
+
+    nodes: those nodes themselves, for what shows more of them than a box says.
+    """
 
     name: str
     kind: Kind
@@ -57,6 +60,7 @@ class Box:
     count: int = 1
     result: bool = False
     where: str = ""
+    nodes: tuple[Node, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
