@@ -28,7 +28,7 @@ class DrawingError(FlowcError, RuntimeError):
 def check_suffix(path: str | os.PathLike[str]) -> str:
     """The suffix of `path` in lower case; DrawingError for one that says nothing of how to draw."""
     suffix = Path(path).suffix.lower()
-    known = (PAGE, *PICTURES, *TEXT)
+    known = (*TEXT, *PICTURES, PAGE)
     if suffix not in known:
         raise DrawingError(f"{path}: the file's name must end in one of {', '.join(known)}")
     return suffix

@@ -95,7 +95,7 @@ def test_a_picture_without_graphviz_says_what_to_install_and_writes_nothing(tmp_
 
 
 def test_another_suffix_is_refused(tmp_path):
-    with pytest.raises(DrawingError, match=r"must end in one of \.dot, \.gv, \.svg, \.png, \.pdf"):
+    with pytest.raises(DrawingError, match=r"must end in one of \.dot, \.gv, \.svg, \.png, \.pdf, \.html"):
         write(diagram(noisy()[0]), tmp_path / "graph.txt")
 
 
