@@ -16,9 +16,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from flowc.ir.function import CONSTANT, Function, is_anonymous
+from flowc.ir.function import CONSTANT, PARAM, Function, is_anonymous
 from flowc.ir.node import Node, Value
-from flowc.ir.op import REQUIRED
+from flowc.ir.op import REQUIRED, Effect
 from flowc.ir.text import attribute_text
 from flowc.transforms.autodiff import partner
 from flowc.viz.model import Box, Diagram, short_value
@@ -32,7 +32,7 @@ class Stage:
     """One diagram of the page.
 
     kernels: for a node's dotted name the kernels that compute it; notes: what was decided about it; texts: for a scope what can be
-    read of it, as pairs of a heading and a text.
+    read of it, as pairs of a heading and a text; aliases: nodes that stand for others, as a kernel's params do for its operands.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Stage:
     kernels: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     texts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    aliases: Mapping[Node, Node] = field(default_factory=dict)
 
 
 def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str = "") -> str:
@@ -54,6 +55,7 @@ def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str =
     told: list[dict[str, Any]] = []
     shown = 0
     for stage in stages:
+        keys.aliases.update(stage.aliases)
         data = _stage(stage, keys)
         if told and not stage.texts and _content(data) == _content(told[-1]):
             told[-1]["name"] += f", {stage.name}"
@@ -100,14 +102,21 @@ class _Keys:
     """Numbers that tell one node from another across stages: by name, and for names that a pass makes up by what is computed."""
 
     def __init__(self) -> None:
+        self.aliases: dict[Node, Node] = {}
         self.known: dict[Any, int] = {}
         self.of_node: dict[Node, int] = {}
 
+    def itself(self, node: Node) -> Node:
+        while node in self.aliases:
+            node = self.aliases[node]
+        return node
+
     def __call__(self, node: Node) -> int:
+        node = self.itself(node)
         stack = [node]
         while stack:
             top = stack[-1]
-            waiting = [n for n in top.inputs if n not in self.of_node] if is_anonymous(top) and top not in self.of_node else []
+            waiting = [n for n in map(self.itself, top.inputs) if n not in self.of_node] if is_anonymous(top) and top not in self.of_node else []
             if waiting:
                 stack += waiting
                 continue
@@ -117,11 +126,17 @@ class _Keys:
         return self.of_node[node]
 
     def identity(self, node: Node) -> Any:
+        if node.op is PARAM or node.op.effect in (Effect.VARIABLE, Effect.FEED):
+            return ("param", re.sub(r"\W", "_", node.name))  # as a Function spells its params
         if not is_anonymous(node):
             return node.name.replace("/", ".")
-        value = node.attrs.get("value")
-        attrs = value.key if isinstance(value, Value) else tuple((k, str(v)) for k, v in node.attrs.items())
-        return (node.op.name, attrs, tuple(self.of_node[n] for n in node.inputs))
+        attrs = _value(node) or tuple((k, str(v)) for k, v in node.attrs.items())
+        return (node.op.name, attrs, tuple(_value(n) or self.of_node[self.itself(n)] for n in node.inputs))
+
+
+def _value(node: Node) -> Any:
+    """A constant's value as a key: kernels bring copies of constants, with names of their own. None for other nodes."""
+    return node.attrs["value"].key if node.op is CONSTANT else None
 
 
 def _stage(stage: Stage, keys: _Keys) -> dict[str, Any]:

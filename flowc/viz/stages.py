@@ -10,6 +10,7 @@ from typing import Any
 
 from flowc import config
 from flowc.ir.function import Function
+from flowc.ir.node import Node
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Decision
 from flowc.viz.model import Diagram, diagram
@@ -30,7 +31,7 @@ def stages(f: Function, graph: Diagram | None = None, title: str = "") -> list[S
     seen[-1] = ("kernels", module)  # as the program runs it
     found = [Stage("graph", graph, kernels, notes)] if graph is not None else []
     found += [Stage(name, diagram(function, title=title), kernels, notes) for name, function in seen[:-1]]
-    return [*found, Stage("kernels", diagram(module, title=title), kernels, notes, _texts(program))]
+    return [*found, Stage("kernels", diagram(module, title=title), kernels, notes, _texts(program), _aliases(module))]
 
 
 def _kernels(module: Function) -> dict[str, str]:
@@ -40,6 +41,19 @@ def _kernels(module: Function) -> dict[str, str]:
         for node in kernel.nodes:
             found.setdefault(node.name, []).append(kernel.name)
     return {name: ", ".join(dict.fromkeys(names)) for name, names in found.items()}
+
+
+def _aliases(module: Function) -> dict[Node, Node]:
+    """For the params of kernels what they are given, for what calls give the kernels' results."""
+    found: dict[Node, Node] = {}
+    for node in module.nodes:
+        inner = node.attrs.get("function")
+        if isinstance(inner, Function):
+            for param, operand in zip(inner.params, node.inputs, strict=True):
+                found.setdefault(param, operand)
+        elif node.op.name == "item" and isinstance(called := node.inputs[0].attrs.get("function"), Function):
+            found[node] = called.results[node.attrs["index"]]
+    return found
 
 
 def _notes(records: Iterable[Decision]) -> dict[str, list[str]]:

@@ -146,6 +146,11 @@ def test_a_node_of_the_graph_tells_its_kernel_and_the_decisions_about_it():
     assert any("Model.Inner.MatMul" in note for note in matmul["notes"])
 
 
+def test_fusing_nodes_into_kernels_adds_and_removes_none():
+    *_, before, last = data_of(page(compiled_stages()))["stages"]
+    assert {k for b in last["boxes"] for k in b["keys"]} <= {k for b in before["boxes"] for k in b["keys"]}
+
+
 def test_equal_nodes_have_equal_keys_in_all_stages():
     found = data_of(page(compiled_stages()))["stages"]
     keys = [{b["id"].rpartition("/")[2]: b["keys"] for b in stage["boxes"]} for stage in found[1:]]
@@ -255,6 +260,17 @@ class TestInABrowser:
         document = opened(tmp_path, text, f"#sel={kernel}/", keys(*["]"] * count))
         assert re.search(rf'data-stage="{count - 1}" aria-current="step"', document)
         assert "generated Numba source" in document[document.index('<aside id="panel"') :]
+
+    def test_the_page_lists_what_a_stage_changes(self, tmp_path):
+        text = page(compiled_stages())
+        document = opened(tmp_path, text, f"#what=1&stage={len(data_of(text)['stages']) - 1}")
+        assert "nodes merged into kernels" in document[document.index('<aside id="panel"') :]
+
+    def test_in_print_the_whole_diagram_is_on_the_paper_in_light_colours(self, tmp_path):
+        document = opened(tmp_path, regression_page(), "#theme=dark&at=-900,-900,3", "dispatchEvent(new Event('beforeprint'))")
+        assert re.search(r'<svg id="diagram"[^>]* viewBox="-10 -10 ', document)
+        assert '<g id="camera">' in document
+        assert 'data-theme="light"' in document
 
     def test_boxes_are_coloured_by_their_kernels(self, tmp_path):
         assert 'style="fill:hsl(' not in opened(tmp_path, page(compiled_stages()))

@@ -1,10 +1,11 @@
 // Which part of the diagram is seen: pan, zoom, fit, and the small map. `camera` is {x, y, k}: screen = k * place + (x, y).
 
-const camera = { x: 0, y: 0, k: 1, moved: false, timer: 0, changed: () => {} };
+const camera = { x: 0, y: 0, k: 1, moved: false, timer: 0, printing: false, changed: () => {} };
 const SMALLEST = 0.02, LARGEST = 4, READABLE = 0.6;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function applyCamera() {
+  if (camera.printing) return; // the whole diagram is on the paper
   document.getElementById("camera").setAttribute("transform", `translate(${round(camera.x)} ${round(camera.y)}) scale(${camera.k.toFixed(4)})`);
   drawMap();
 }
@@ -39,8 +40,10 @@ function fitted(laid, least = SMALLEST) {
   const panel = document.getElementById("panel");
   const free = width - (panel.childElementCount ? panel.offsetWidth + 16 : 0);
   const k = Math.max(least, Math.min(1.25, (free - 40) / Math.max(1, laid.width), (height - 40) / Math.max(1, laid.height)));
-  const wide = laid.width * k <= free ? laid.width : Math.min(laid.width, 2 * laid.middle); // what cannot be seen whole: its middle
-  return { k, x: (free - wide * k) / 2, y: Math.max(16, (height - laid.height * k) / 2) };
+  // What cannot be seen whole: where most of its first boxes stand.
+  const first = laid.shown.filter((item) => !item.opened && item.y < height / k).map((item) => item.x + item.w / 2).sort((a, b) => a - b);
+  const middle = laid.width * k <= free ? laid.width / 2 : first[first.length >> 1] || 0;
+  return { k, x: free / 2 - middle * k, y: Math.max(16, (height - laid.height * k) / 2) };
 }
 
 function zoomed(factor, at) {

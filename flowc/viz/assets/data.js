@@ -140,11 +140,13 @@ function groupSeries(scope) {
 }
 
 function cut(scope) {
-  const initial = scope.children.filter((child) => child.kind === "initial value" && child.type === "box");
-  if (initial.length >= 40 && initial.length < scope.children.length) {
-    const made = gather(scope, initial, `*initial ${scope.id}`, LOOSE["initial value"]);
-    made.kind = "initial value";
-    if (initial.length > CROWD) cut(made);
+  for (const kind of scope.auxiliary || scope.made ? [] : Object.keys(AUXILIARY)) { // drawn in, many of these go together
+    const kindOf = (child) => child.kind === "variable" && isAuxiliary(child.box) ? "optimizer" : child.kind;
+    const some = scope.children.filter((child) => child.type === "box" && kindOf(child) === kind);
+    if (some.length < 20 || some.length === scope.children.length) continue;
+    const made = gather(scope, some, `*loose ${kind} ${scope.id}`, LOOSE[kind]);
+    made.kind = kind;
+    if (some.length > CROWD) cut(made);
   }
   const boxes = scope.children.filter((child) => child.type === "box");
   const all = boxes.length > CROWD / 2 ? boxes : scope.children; // scopes stay as they are, unless it is they that are many
@@ -195,6 +197,7 @@ function changes(before, stage) {
   const [old, now] = [keys(before), keys(stage)];
   return {
     added: stage.boxes.filter((box) => box.keys.length && box.keys.every((key) => !old.has(key))),
-    removed: before.boxes.filter((box) => box.keys.length && box.keys.every((key) => !now.has(key))),
+    removed: before.boxes.filter((box) => box.keys.length && box.kind !== "initial value" && // those run at another time
+       box.keys.every((key) => !now.has(key))),
   };
 }

@@ -64,7 +64,7 @@ function layout(stage, tree, open) {
   const asideWidth = Math.max(0, ...root.asides.map((scope) => scope.w));
   return {
     shown, edges, stubs, representative, aside: root.asides.length ? { x, y: 0 } : null,
-    middle: size.w / 2, width: size.w + (asideWidth && ASIDE_GAP + asideWidth), height: Math.max(size.h, root.asides.length ? y : 0),
+    width: size.w + (asideWidth && ASIDE_GAP + asideWidth), height: Math.max(size.h, root.asides.length ? y : 0),
   };
 }
 
@@ -140,23 +140,28 @@ function arrangeScope(scope, children) {
   const crowd = children.length > 60;
   graph.setGraph({ rankdir: "TB", nodesep: 22, edgesep: 12, ranksep: scope.local.edges.size > 300 ? 46 : 30, ranker: crowd ? "longest-path" : "network-simplex" });
   graph.setDefaultEdgeLabel(() => ({}));
-  const links = scope.local.edges.size > 0;
+  const linked = new Set([...scope.local.edges.values()].flatMap((edge) => [edge.from, edge.to]));
+  let alone = children.filter((child) => !linked.has(child.id));
+  if (alone.length < 4) alone = linked.size ? [] : children;
+  const apart = new Set(alone);
   for (const child of children) {
     const size = child.opened ? arrangeScope(child, child.children) : face(child);
     child.w = size.w;
     child.h = size.h;
-    graph.setNode(child.id, { width: size.w, height: size.h });
+    if (!apart.has(child)) graph.setNode(child.id, { width: size.w, height: size.h });
   }
+  const links = graph.nodeCount() > 0;
   for (const name of scope.local.ports.keys()) graph.setNode(name, { width: 6, height: 1 });
   for (const edge of scope.local.edges.values()) {
     const wide = edge.label ? textWidth(edge.label, 10.5) + 6 : 0;
     graph.setEdge(edge.from, edge.to, { width: wide, height: edge.label ? 13 : 0, labelpos: "c", weight: edge.weight });
   }
-  keepPortsOutside(scope, graph, children);
+  keepPortsOutside(scope, graph, children.filter((child) => !apart.has(child)));
   const top = scope.parent ? HEAD + PAD / 2 : 0;
   const heading = scope.parent ? textWidth(scope.label, 12, true) + 46 : 0;
   if (links) dagre.layout(graph);
-  const bounds = links ? graph.graph() : rows(graph, children);
+  const bounds = links ? { width: graph.graph().width, height: graph.graph().height } : { width: 0, height: 0 };
+  if (alone.length) rows(graph, alone, bounds);
   const inset = Math.max(0, (heading - bounds.width - 2 * PAD) / 2);
   const [ox, oy] = [PAD + inset, top + PAD / 2];
   // What lies above and below all children, where only lines to ports run, is pressed flat.
@@ -197,19 +202,19 @@ function keepPortsOutside(scope, graph, children) {
   }
 }
 
-// Children without any line between them: in rows, about as wide as tall.
-function rows(graph, children) {
+// Children without any line: in rows below the rest, about as wide as tall or as wide as the rest. `bounds` grows by them.
+function rows(graph, children, bounds) {
   const area = children.reduce((sum, child) => sum + (child.w + 16) * (child.h + 14), 0);
-  const limit = Math.max(Math.sqrt(area * 1.8), ...children.map((child) => child.w));
-  let [x, y, high, wide] = [0, 0, 0, 0];
+  const limit = Math.max(Math.sqrt(area * 1.8), bounds.width, ...children.map((child) => child.w));
+  let [x, y, high] = [0, bounds.height && bounds.height + 20, 0];
   for (const child of children) {
     if (x && x + child.w > limit) { x = 0; y += high + 14; high = 0; }
-    Object.assign(graph.node(child.id), { x: x + child.w / 2, y: y + child.h / 2 });
+    graph.setNode(child.id, { width: child.w, height: child.h, x: x + child.w / 2, y: y + child.h / 2 });
     x += child.w + 16;
-    wide = Math.max(wide, x - 16);
+    bounds.width = Math.max(bounds.width, x - 16);
     high = Math.max(high, child.h);
   }
-  return { width: wide, height: y + high };
+  bounds.height = y + high;
 }
 
 // Points without those that say nothing: on the straight line between their neighbours, or pressed onto the one before.

@@ -1,8 +1,8 @@
 // What is on the page now, as one state that lives in the address after `#`, and everything that changes it.
 //   open: ids of the open scopes (null: as many as stay readable); aside: auxiliary scopes stand aside; sel: the selected item;
-//   q: the search; trace: in, out, both; stage: a stage's number; by: "kernel" colours by kernel; at: "x,y,k", the view
+//   q: the search; trace: in, out, both; stage: a stage's number; by: "kernel" colours by kernel; what: "1" lists what the stage changes; at: "x,y,k", the view
 
-const state = { stage: 0, open: null, aside: true, sel: "", q: "", trace: "", theme: "", by: "", at: "" };
+const state = { stage: 0, open: null, aside: true, sel: "", q: "", trace: "", theme: "", by: "", what: "", at: "" };
 const view = { stage: null, tree: null, open: null, laid: null, elements: null, hits: [] };
 const byId = (id) => document.getElementById(id);
 
@@ -11,7 +11,7 @@ function readAddress() {
   state.stage = Math.min(DATA.stages.length - 1, Math.max(0, given.has("stage") ? parseInt(given.get("stage"), 10) || 0 : DATA.first));
   state.open = given.has("open") ? new Set(given.get("open").split("|").filter(Boolean)) : null;
   state.aside = given.get("aside") !== "0";
-  for (const key of ["sel", "q", "trace", "theme", "by", "at"]) state[key] = given.get(key) || "";
+  for (const key of ["sel", "q", "trace", "theme", "by", "what", "at"]) state[key] = given.get(key) || "";
 }
 
 function address() {
@@ -19,7 +19,7 @@ function address() {
   if (state.stage !== DATA.first) said.set("stage", state.stage);
   if (state.open) said.set("open", [...state.open].join("|"));
   if (!state.aside) said.set("aside", "0");
-  for (const key of ["sel", "q", "trace", "theme", "by", "at"]) if (state[key]) said.set(key, state[key]);
+  for (const key of ["sel", "q", "trace", "theme", "by", "what", "at"]) if (state[key]) said.set(key, state[key]);
   return `#${said}`;
 }
 
@@ -44,7 +44,7 @@ function redraw() {
   view.elements = render(view.laid, view.stage, state.by === "kernel");
   mapped = view.laid;
   renderLegend(view.stage, view.laid);
-  showTimeline(DATA.stages, state.stage, (index) => { state.stage = index; state.open = null; redraw(); fit(); });
+  showTimeline(DATA.stages, state.stage, (index) => { state.stage = index; state.open = null; redraw(); fit(); }, COMMANDS.w);
   markChanges();
   refresh();
 }
@@ -78,6 +78,9 @@ function refresh() {
   }
   svg.setAttribute("aria-activedescendant", selected ? `item-${selected.id}` : "");
   showPanel(view.stage, selected, state.trace, { go: reveal, toggle, trace: (name) => { state.trace = name; refresh(); }, close: () => select("") });
+  const before = DATA.stages[state.stage - 1];
+  if (!selected && state.what) showChanges(DATA.stages[state.stage], before, { go: reveal, close: COMMANDS.w, goBefore: (id) => { changeStage(-1); reveal(id); } });
+  if (byId("changes")) byId("changes").setAttribute("aria-pressed", String(Boolean(state.what)));
   showResults(view.hits, state.q, reveal);
   if (byId("query").value !== state.q) byId("query").value = state.q;
   byId("aside").setAttribute("aria-pressed", String(!state.aside));
@@ -178,6 +181,7 @@ const COMMANDS = {
   "k": () => { state.by = state.by ? "" : "kernel"; redraw(); },
   "d": () => { state.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark"; applyTheme(); redraw(); },
   "n": () => nextHit(1), "p": () => nextHit(-1), "?": showHelp, "/": () => byId("query").focus(),
+  "w": () => { state.what = state.what ? "" : "1"; state.sel = ""; refresh(); },
   "[": () => changeStage(-1), "]": () => changeStage(1),
   "Escape": () => { state.q = ""; select(""); },
   "Backspace": () => { const item = view.tree.byId.get(state.sel); if (item && item.parent && item.parent.id) select(item.parent.id); },
@@ -222,14 +226,16 @@ function listen() {
   byId("query").addEventListener("input", (event) => { state.q = event.target.value; refresh(); });
   const buttons = { fit: "f", closer: "+", wider: "-", opened: "o", closed: "c", aside: "a", colour: "k", theme: "d", keys: "?" };
   for (const [id, key] of Object.entries(buttons)) byId(id).addEventListener("click", () => COMMANDS[key]());
-  addEventListener("resize", () => { if (camera.moved) drawMap(); else jump(fitted(view.laid, READABLE), false); });
+  addEventListener("resize", () => { if (camera.printing) return; if (camera.moved) drawMap(); else jump(fitted(view.laid, READABLE), false); });
   addEventListener("hashchange", () => { if (location.hash !== written) start(); });
-  addEventListener("beforeprint", () => { view.before = { x: camera.x, y: camera.y, k: camera.k }; fitToPage(); });
-  addEventListener("afterprint", () => { svg.removeAttribute("viewBox"); Object.assign(camera, view.before); applyCamera(); });
+  addEventListener("beforeprint", fitToPage);
+  addEventListener("afterprint", () => { camera.printing = false; svg.removeAttribute("viewBox"); applyTheme(); applyCamera(); });
 }
 
-// In print the whole diagram is on the paper, whatever part of it is on the screen.
+// In print the whole diagram is on the paper, in light colours, whatever is on the screen.
 function fitToPage() {
+  camera.printing = true;
+  document.documentElement.dataset.theme = "light";
   svg.setAttribute("viewBox", `-10 -10 ${view.laid.width + 20} ${view.laid.height + 20}`);
   byId("camera").removeAttribute("transform");
 }
@@ -237,6 +243,7 @@ function fitToPage() {
 function start() {
   readAddress();
   const at = state.at.split(",").map(Number);
+  camera.printing = false;
   applyTheme();
   redraw();
   if (state.sel && view.tree.byId.has(state.sel)) {

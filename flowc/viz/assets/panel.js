@@ -68,6 +68,25 @@ function showPanel(stage, item, trace, actions) {
   }
 }
 
+// What a stage changes: new boxes, boxes that are gone (those are shown where they still are), and what each kernel joins.
+function showChanges(raw, before, actions) {
+  const stage = prepare(raw), { added, removed } = raw.change || { added: [], removed: [] };
+  const rest = (boxes) => boxes.length > 60 ? [html("li", {}, `and ${boxes.length - 60} more`)] : [];
+  const ops = (box) => html("small", {}, `  ${[...new Set(box.nodes.map((n) => n[1]))].slice(0, 3).join(", ")}`);
+  const rows = (boxes, go) => html("ul", {}, ...boxes.slice(0, 60).map((box) => html("li", {}, goTo(box, go), ops(box))), ...rest(boxes));
+  panelOf.append(html("button", { class: "shut", "aria-label": "Close", onclick: actions.close }, "✕"), html("h2", {}, `What ${raw.name} changes`));
+  if (!before) panelOf.append("The first stage: what was written.");
+  if (before && !added.length && !removed.length) panelOf.append("No node is new, none is gone.");
+  if (added.length) panelOf.append(html("h3", {}, `new (${added.length})`), rows(added, actions.go));
+  if (removed.length) panelOf.append(html("h3", {}, `gone, of ${before.name} (${removed.length})`), rows(removed, actions.goBefore));
+  const kernels = stage.scopes.filter((scope) => scope.label.startsWith("kernel "));
+  const joined = (scope) => stage.boxes.filter((box) => box.scope === scope.id).map((box) => box.lines[0]).join(" + ");
+  if (kernels.length) {
+    const items = kernels.map((scope) => html("li", {}, html("button", { class: "link", onclick: () => actions.go(`${scope.id}/`) }, scope.id), html("small", {}, `  ${joined(scope)}`)));
+    panelOf.append(html("h3", {}, `nodes merged into kernels (${kernels.length})`), html("ul", {}, ...items));
+  }
+}
+
 const labels = (links) => [...new Set(links.map((link) => link.kind === "data" ? link.label : link.kind))].join(", ");
 
 function showResults(found, query, go) {
@@ -78,7 +97,7 @@ function showResults(found, query, go) {
 }
 
 // The stages as steps; each says how many nodes it adds to and takes from the one before.
-function showTimeline(stages, current, choose) {
+function showTimeline(stages, current, choose, what) {
   const nav = document.getElementById("timeline");
   if (stages.length < 2) return;
   const steps = stages.flatMap((raw, index) => {
@@ -91,14 +110,14 @@ function showTimeline(stages, current, choose) {
     if (removed.length) step.append(html("small", { class: "less" }, `−${removed.length}`));
     return index ? [html("span", { class: "arrow", "aria-hidden": "true" }, "→"), step] : [step];
   });
-  nav.replaceChildren(...steps);
+  nav.replaceChildren(...steps, html("button", { id: "changes", "aria-pressed": "false", title: "What this stage changes (w)", onclick: what }, "What changed"));
 }
 
 const KEYS = [
   ["← ↑ → ↓", "select the next box that way (with Shift: move the view)"], ["Enter", "open or close the selected scope, or the scope around a box"],
   ["Backspace", "select the scope around"], ["/", "search; Enter goes to the next hit, Esc ends it"], ["n  p", "next and previous hit"],
   ["f", "fit the whole diagram"], ["+  −", "zoom"], ["o  c", "open all, close all"], ["a", "gradients, optimizer and initial values aside or drawn in"],
-  ["t", "trace: inputs, consumers, both, off"], ["k", "colour by kernel"], ["[  ]", "the stage before and after"], ["d", "light or dark"], ["Esc", "clear"], ["?", "this list"],
+  ["t", "trace: inputs, consumers, both, off"], ["k", "colour by kernel"], ["[  ]", "the stage before and after"], ["w", "what this stage changes"], ["d", "light or dark"], ["Esc", "clear"], ["?", "this list"],
 ];
 
 function showHelp() {
