@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "viz", "draw a program: scopes as nested boxes, types on the lines",
         "examples:\n  flowc viz model.py -o model.html      a page to explore: every pass, the kernels, their source\n"
         "  flowc viz model.py -o graph.svg\n  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
+        "  flowc viz model.py --diff new.py -o changes.html\n"
         "  flowc viz model.py                    the tree of scopes, as text\n"
         "\nA page is one file that needs nothing else; its `?` key lists the keys.\n"
         "Pictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     viz.add_argument("-o", "--output", metavar="FILE", help="a file that ends in .html, .svg, .png, .pdf or .dot")
     viz.add_argument("--full", action="store_true", help="a box for every node of the graph")
     viz.add_argument("--level", choices=("graph", "function", "module"), help="by default graph; for compiled functions function; a module shows the kernels")
+    viz.add_argument("--diff", metavar="OTHER.py[:NAME]", help="a page that marks what OTHER adds to the program's graph, changes in it and takes from it")
     tone = viz.add_mutually_exclusive_group()
     for theme in ("light", "dark"):
         tone.add_argument(f"--{theme}", dest="theme", action="store_const", const=theme, default="", help=f"a {theme} page, whatever the reader's system says")
@@ -232,22 +234,32 @@ def do_viz(options: argparse.Namespace) -> int:
         folder = Path(options.output).resolve().parent
         if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(options.output).is_dir():
             raise InputError(f"{options.output} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
-    subjects = _subjects(options)
-    if len(subjects) > 1:
-        raise InputError(f"{options.model} has several compiled functions: {', '.join(s.title for s in subjects)}; pick one with {options.model}:NAME")
-    drawn = _drawing(subjects[0], options)
+    if options.diff is not None and (options.output is None or check_suffix(options.output) != PAGE):
+        raise InputError("--diff draws a page: -o FILE.html")
+    subject = _subject(options)
+    drawn = _drawing(subject, options)
     if options.output is None:
         print(tree_text(drawn), end="")
         return 0
     try:
         if check_suffix(options.output) == PAGE:
-            save(_page(subjects[0], drawn, options).encode(), options.output)
+            text = _page(subject, drawn, options) if options.diff is None else _difference(drawn, options)
+            save(text.encode(), options.output)
         else:
             write(drawn, options.output)
     except OSError as error:
         raise InputError(f"{options.output} cannot be written: {error.strerror}") from None
     print(f"{options.output}: {drawn.boxes.number_of_nodes()} boxes, {drawn.boxes.number_of_edges()} lines")
     return 0
+
+
+def _subject(options: argparse.Namespace) -> Any:
+    from flowc.cli.subject import InputError
+
+    subjects = _subjects(options)
+    if len(subjects) > 1:
+        raise InputError(f"{options.model} has several compiled functions: {', '.join(s.title for s in subjects)}; pick one with {options.model}:NAME")
+    return subjects[0]
 
 
 def _drawing(subject: Any, options: argparse.Namespace) -> Any:
@@ -285,6 +297,16 @@ def _page(subject: Any, drawn: Any, options: argparse.Namespace) -> str:
         found = [Stage("graph", graph)]
     first = {"function": "extract" if graph is not None else "function", "module": "kernels"}.get(options.level or "", found[0].name)
     return page(found, drawn.title, first, options.theme)
+
+
+def _difference(drawn: Any, options: argparse.Namespace) -> str:
+    """The page over a program and another one, as two stages: the second marks what it adds, changes and lacks."""
+    from flowc.viz.page import Stage, page
+
+    other = argparse.Namespace(**{**vars(options), "model": options.diff})
+    second = _drawing(_subject(other), other)
+    title = f"{drawn.title} and {second.title}"
+    return page([Stage(drawn.title, drawn), Stage(second.title, second)], title, second.title, options.theme, compared=True)
 
 
 def do_digits(options: argparse.Namespace) -> int:

@@ -43,11 +43,11 @@ class Stage:
     aliases: Mapping[Node, Node] = field(default_factory=dict)
 
 
-def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str = "") -> str:
+def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str = "", compared: bool = False) -> str:
     """The HTML text of a page over one or more stages of a program, those that change nothing joined to the one before.
 
-    first: the name of the stage that is shown at first; theme: `light`, `dark`, or what the reader's system says. ValueError where
-    there is no stage.
+    first: the name of the stage that is shown at first; theme: `light`, `dark`, or what the reader's system says; compared: the stages
+    are programs to compare, not passes over one. ValueError where there is no stage.
     """
     if not stages:
         raise ValueError("a page needs at least one stage")
@@ -57,7 +57,7 @@ def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str =
     for stage in stages:
         keys.aliases.update(stage.aliases)
         data = _stage(stage, keys)
-        if told and not stage.texts and _content(data) == _content(told[-1]):
+        if told and not stage.texts and not compared and _content(data) == _content(told[-1]):
             told[-1]["name"] += f", {stage.name}"
         else:
             told.append(data)
@@ -66,7 +66,7 @@ def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str =
     parts = {
         "title": html.escape(title or "flowc"),
         "style": _asset("page.css"),
-        "data": _json({"title": title, "first": shown, "theme": theme, "stages": told}),
+        "data": _json({"title": title, "first": shown, "theme": theme, "compared": compared, "stages": told}),
         "dagre": _dagre(),
         "script": '(() => {\n"use strict";\n' + "\n".join(_asset(name) for name in SCRIPTS) + "\n})();",
     }

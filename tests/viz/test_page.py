@@ -266,6 +266,21 @@ class TestInABrowser:
         document = opened(tmp_path, text, f"#what=1&stage={len(data_of(text)['stages']) - 1}")
         assert "nodes merged into kernels" in document[document.index('<aside id="panel"') :]
 
+    def test_two_programs_are_compared_node_by_node(self, tmp_path):
+        tf.reset_default_graph()
+        x = tf.placeholder(tf.float32, [4], name="x")
+        tf.add(tf.tanh(x, name="old"), 1.0, name="y")
+        first = diagram(tf.get_default_graph())
+        tf.reset_default_graph()
+        x = tf.placeholder(tf.float32, [4], name="x")
+        tf.subtract(tf.exp(x, name="new"), 1.0, name="y")
+        text = page([Stage("a.py", first), Stage("b.py", diagram(tf.get_default_graph()))], compared=True)
+        marked = {}
+        for look, stage in (("going", 0), ("added", 1), ("differs", 1)):
+            document = opened(tmp_path, text, f"#stage={stage}")
+            marked[look] = set(re.findall(rf'class="item box[^"]*\b{look}\b[^"]*"[^>]* data-id="([^"]*)"', document))
+        assert marked == {"going": {"old"}, "added": {"new"}, "differs": {"y"}}
+
     def test_in_print_the_whole_diagram_is_on_the_paper_in_light_colours(self, tmp_path):
         document = opened(tmp_path, regression_page(), "#theme=dark&at=-900,-900,3", "dispatchEvent(new Event('beforeprint'))")
         assert re.search(r'<svg id="diagram"[^>]* viewBox="-10 -10 ', document)

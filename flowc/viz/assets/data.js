@@ -191,7 +191,11 @@ function firstOpen(tree) {
   return open;
 }
 
-// What changes between two stages, by the nodes' keys: which are new in `stage`, which of `before` are gone.
+// What is written of a node, for a comparison of two programs.
+const content = (box) => JSON.stringify(box.nodes.map(([name, op, type, attrs, inputs, control]) => [name, op, type, attrs, inputs, control]));
+
+// What changes between two stages, by the nodes' keys: which are new in `stage`, which of `before` are gone; and where the stages are
+// two programs to compare, which are there in both and say something else.
 function changes(before, stage) {
   const keys = (s) => new Set(s.boxes.flatMap((box) => box.keys));
   const [old, now] = [keys(before), keys(stage)];
@@ -199,5 +203,6 @@ function changes(before, stage) {
     added: stage.boxes.filter((box) => box.keys.length && box.keys.every((key) => !old.has(key))),
     removed: before.boxes.filter((box) => box.keys.length && box.kind !== "initial value" && // those run at another time
        box.keys.every((key) => !now.has(key))),
+    changed: DATA.compared ? stage.boxes.filter((box) => before.byId.has(box.id) && content(before.byId.get(box.id)) !== content(box)) : [],
   };
 }

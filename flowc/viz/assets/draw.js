@@ -112,7 +112,8 @@ function renderEdge(edge, elements) {
     "data-from": edge.source.id, "data-to": edge.target.id,
   }, layers.lines);
   const said = [...edge.labels].slice(0, 8).join(", ");
-  element("title", {}, line, `${nameOf(edge.source)} → ${nameOf(edge.target)}${edge.kind === "data" ? "" : ` (${edge.kind})`}${said && `: ${said}`}`);
+  const apart = new Set(edge.links.flatMap((link) => (link.source.notes || []).filter((note) => note.startsWith("kept ") && (link.target.notes || []).includes(note))));
+  element("title", {}, line, `${nameOf(edge.source)} → ${nameOf(edge.target)}${edge.kind === "data" ? "" : ` (${edge.kind})`}${said && `: ${said}`}${[...apart].slice(0, 4).map((note) => `\n${note}`).join("")}`);
   const label = edge.label && edge.labelAt ? element("text", { class: "label", x: round(edge.labelAt.x), y: round(edge.labelAt.y + 4) }, layers.labels, edge.label) : null;
   elements.lines.push({ edge, line, label });
 }

@@ -96,7 +96,11 @@ function markChanges() {
     if (group) group.classList.add(name);
   });
   const [before, after] = [DATA.stages[state.stage - 1], DATA.stages[state.stage + 1]];
-  if (before) mark(changes(prepare(before), view.stage).added, "added");
+  if (before) {
+    const { added, changed } = changes(prepare(before), view.stage);
+    mark(added, "added");
+    mark(changed, "differs");
+  }
   if (after) mark(changes(view.stage, prepare(after)).removed, "going");
 }
 

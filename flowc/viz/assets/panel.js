@@ -43,6 +43,8 @@ function showPanel(stage, item, trace, actions) {
     for (const box of boxesOf(item)) kinds.set(box.kind, (kinds.get(box.kind) || 0) + 1);
     tracing.append(open);
     panelOf.append(facts([["what", item.series ? `a series of ${item.series} like scopes` : "scope"], ["holds", [...kinds].map(([kind, n]) => `${n} × ${kind}`).join(", ")]]));
+    const notes = [...new Set(boxesOf(item).flatMap((box) => box.notes || []))];
+    if (item.label.startsWith("kernel ") && notes.length) panelOf.append(html("h3", {}, "the compiler's decisions"), html("ul", {}, ...notes.map((note) => html("li", {}, note))));
     for (const [heading, text] of item.texts || []) panelOf.append(html("details", {}, html("summary", {}, heading), html("pre", { tabindex: 0 }, text)));
     return;
   }
@@ -68,17 +70,20 @@ function showPanel(stage, item, trace, actions) {
   }
 }
 
+const NO_CHANGE = { added: [], removed: [], changed: [] };
+
 // What a stage changes: new boxes, boxes that are gone (those are shown where they still are), and what each kernel joins.
 function showChanges(raw, before, actions) {
-  const stage = prepare(raw), { added, removed } = raw.change || { added: [], removed: [] };
+  const stage = prepare(raw), { added, removed, changed } = raw.change || NO_CHANGE;
   const rest = (boxes) => boxes.length > 60 ? [html("li", {}, `and ${boxes.length - 60} more`)] : [];
   const ops = (box) => html("small", {}, `  ${[...new Set(box.nodes.map((n) => n[1]))].slice(0, 3).join(", ")}`);
   const rows = (boxes, go) => html("ul", {}, ...boxes.slice(0, 60).map((box) => html("li", {}, goTo(box, go), ops(box))), ...rest(boxes));
   panelOf.append(html("button", { class: "shut", "aria-label": "Close", onclick: actions.close }, "✕"), html("h2", {}, `What ${raw.name} changes`));
   if (!before) panelOf.append("The first stage: what was written.");
-  if (before && !added.length && !removed.length) panelOf.append("No node is new, none is gone.");
+  if (before && !added.length && !removed.length && !changed.length) panelOf.append("No node is new, none is gone.");
   if (added.length) panelOf.append(html("h3", {}, `new (${added.length})`), rows(added, actions.go));
   if (removed.length) panelOf.append(html("h3", {}, `gone, of ${before.name} (${removed.length})`), rows(removed, actions.goBefore));
+  if (changed.length) panelOf.append(html("h3", {}, `different in both (${changed.length})`), rows(changed, actions.go));
   const kernels = stage.scopes.filter((scope) => scope.label.startsWith("kernel "));
   const joined = (scope) => stage.boxes.filter((box) => box.scope === scope.id).map((box) => box.lines[0]).join(" + ");
   if (kernels.length) {
@@ -103,10 +108,11 @@ function showTimeline(stages, current, choose, what) {
   const steps = stages.flatMap((raw, index) => {
     const before = index ? stages[index - 1] : null;
     if (before && !raw.change) raw.change = changes(prepare(before), prepare(raw));
-    const { added, removed } = raw.change || { added: [], removed: [] };
+    const { added, removed, changed } = raw.change || NO_CHANGE;
     const step = html("button", { "data-stage": index, ...(index === current ? { "aria-current": "step" } : {}), onclick: () => choose(index),
       title: before ? `${raw.name}: ${added.length} boxes are new, ${removed.length} of ${before.name} are gone` : raw.name }, raw.name);
     if (added.length) step.append(html("small", { class: "more" }, `+${added.length}`));
+    if (changed.length) step.append(html("small", { class: "differs" }, `±${changed.length}`));
     if (removed.length) step.append(html("small", { class: "less" }, `−${removed.length}`));
     return index ? [html("span", { class: "arrow", "aria-hidden": "true" }, "→"), step] : [step];
   });
