@@ -161,7 +161,7 @@ class Elements:
         if isinstance(lowering, Scalar):
             values = [self.value(n, operand_index(index, node.tensor.dims, n.tensor.dims)) for n in node.inputs]
             attrs = {k: loops.lift(v, types[0].dtype) for k, v in node.attrs.items() if isinstance(v, bool | int | float)}
-            return loops.scalar(lowering.over(node.attrs), {**attrs, **dict(zip(operand_names(node), values, strict=True))})
+            return loops.scalar(lowering.over(node.attrs), {**attrs, **dict(zip(node.op.operands, values, strict=True))})
         if isinstance(lowering, Element):
             if lowering.pure_view:
                 return self.view(node, index)
@@ -200,10 +200,6 @@ def _computable_ahead(f: Function) -> set[Node]:
 
 def _is_single(node: Node) -> bool:
     return all(d == 1 for d in node.tensor.dims)
-
-
-def operand_names(node: Node) -> tuple[str, ...]:
-    return node.op.operands
 
 
 def hint(node: Node) -> str:

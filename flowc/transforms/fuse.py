@@ -19,7 +19,7 @@ from enum import Enum
 from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
-from flowc.ir.op import OPS, Element, Fold, Kind, Nest, Scalar
+from flowc.ir.op import OPS, Element, Kind, Nest, Scalar
 from flowc.ops.inference import normal_axes
 from flowc.transforms.records import Decision, Records
 
@@ -270,7 +270,7 @@ class Fuser:
             inside = [n for n in node.inputs if self.group_of.get(n) is group]
             if any(squeezed(n.tensor.dims) != group.reduced for n in inside):
                 return "an operand has another shape"
-            return None if self.operands_fit(group, node) else "an operand is indexed differently"
+            return None
         if not full:
             return f"{node.tensor} is neither the row's nor the result's shape"
         if is_view(node):
@@ -284,10 +284,6 @@ class Fuser:
             if operand.tensor.dims != group.domain and not _keeps_rows(operand.tensor.dims, group):
                 return "an operand is broadcast along the rows"
         return None
-
-    def operands_fit(self, group: Group, node: Node) -> bool:
-        """Operands from outside are read at the result's index: they broadcast to the node's shape, which any MAP guarantees."""
-        return node.op.kind is Kind.MAP or is_view(node) or is_free(node)
 
     def needs_second_sweep(self, group: Group, node: Node) -> bool:
         if node.tensor.dims != group.domain or squeezed(node.tensor.dims) == group.reduced:
@@ -483,4 +479,4 @@ def fuse(f: Function, records: Records | None = None) -> Function:
     return Fuser(f, records if records is not None else Records()).run()
 
 
-__all__ = ["Fold", "Form", "fuse", "is_pointwise", "is_reduction", "is_view", "reduction_axes", "squeezed", "trailing"]
+__all__ = ["Form", "fuse", "is_pointwise", "is_reduction", "is_view", "reduction_axes", "squeezed", "trailing"]
