@@ -157,6 +157,65 @@ def test_equal_nodes_have_equal_keys_in_all_stages():
     assert keys[0]["Model.Inner.y"] == keys[-1]["Model.Inner.y"]
 
 
+# the command
+
+SCRIPT = """
+import tensorflow as tf
+with tf.name_scope("Model"):
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    W = tf.Variable(tf.zeros([3, 1]), name="W")
+    y = tf.matmul(x, W, name="y")
+loss = tf.reduce_mean(tf.square(y), name="loss")
+train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+"""
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(SCRIPT)
+    (tmp_path / "other.py").write_text(SCRIPT.replace("tf.square(y)", "tf.abs(y)"))
+    return tmp_path
+
+
+def test_viz_writes_a_page_with_every_stage(model):
+    from flowc.cli import main
+
+    assert main(["viz", "model.py", "-o", "model.html"]) == 0
+    data = data_of((model / "model.html").read_text())
+    assert data["title"] == "model.py"
+    assert (data["stages"][0]["name"], data["stages"][-1]["name"]) == ("graph", "kernels")
+
+
+def test_viz_of_a_level_shows_that_stage_first_and_a_theme_if_asked(model):
+    from flowc.cli import main
+
+    assert main(["viz", "model.py", "--level", "module", "--dark", "-o", "model.html"]) == 0
+    data = data_of((model / "model.html").read_text())
+    assert data["stages"][data["first"]]["name"] == "kernels"
+    assert data["theme"] == "dark"
+
+
+def test_viz_compares_two_programs(model):
+    from flowc.cli import main
+
+    assert main(["viz", "model.py", "--diff", "other.py", "-o", "both.html"]) == 0
+    data = data_of((model / "both.html").read_text())
+    assert [s["name"] for s in data["stages"]] == ["model.py", "other.py"]
+    assert data["compared"] is True
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"), [(["--diff", "other.py"], "--diff draws a page: -o FILE.html"), (["--diff", "none.py", "-o", "x.html"], "none.py: No such file")]
+)
+def test_a_comparison_that_cannot_be_made_writes_nothing(model, capsys, argv, said):
+    from flowc.cli import main
+
+    assert main(["viz", "model.py", *argv]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(model.glob("*.html"))
+
+
 # in a browser
 
 in_browser = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")]
