@@ -80,7 +80,7 @@ function buildTree(stage, aside) {
     root.asides = [made, ...root.asides.filter((scope) => !kernels.includes(scope))];
   }
   const tree = { root, items, scopes: new Map(), byId: new Map() };
-  for (const scope of [root, ...root.asides]) arrange(scope);
+  for (const scope of [root, ...root.asides]) arrange(scope, items);
   const enter = (item) => {
     tree.byId.set(item.id, item);
     if (item.type === "scope") tree.scopes.set(item.id, item);
@@ -110,9 +110,10 @@ function prune(scope) {
 }
 
 // Group like scopes into series, and cut what is still a crowd into parts.
-function arrange(scope) {
-  for (const child of scope.children) if (child.type === "scope") arrange(child);
+function arrange(scope, items) {
+  for (const child of scope.children) if (child.type === "scope") arrange(child, items);
   groupSeries(scope);
+  takeVariables(scope, items);
   if (scope.children.length > CROWD) cut(scope);
 }
 
@@ -136,6 +137,26 @@ function groupSeries(scope) {
     const series = gather(scope, members, `*series ${first.id} … ${last.id}`, `${first.label} … ${last.label}`);
     series.series = members.length;
     series.kind = first.kind;
+  }
+}
+
+// Variables that stand beside a series, as a Function's params do, and are used in it alone, go into its stack.
+function takeVariables(scope, items) {
+  if (!scope.children.some((child) => child.series)) return;
+  const placeOf = (box) => {
+    let at = items[box.index];
+    while (at && at.parent !== scope) at = at.parent;
+    return at;
+  };
+  for (const child of [...scope.children]) {
+    if (child.kind !== "variable" || child.type !== "box") continue;
+    const users = new Set(child.box.outs.filter((link) => !isAuxiliary(link.target)).map((link) => placeOf(link.target)));
+    const [series] = users;
+    if (users.size !== 1 || !series || !series.series) continue;
+    scope.children.splice(scope.children.indexOf(child), 1);
+    series.children.push(child);
+    series.count++;
+    child.parent = series;
   }
 }
 

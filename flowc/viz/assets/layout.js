@@ -129,7 +129,8 @@ function localEdge(scope, from, to, edge, label) {
   const key = `${from}\n${to}`;
   if (!scope.local.edges.has(key)) scope.local.edges.set(key, { scope, from, to, label: "", weight: 1, labelled: null });
   const local = scope.local.edges.get(key);
-  if (edge.kind === "data") local.weight = 2;
+  const feeds = ["variable", "constant", "placeholder"].includes(edge.source.kind);
+  if (edge.kind === "data" && !feeds && !edge.upward) local.weight = 6; // what is computed runs straight down, what it reads stands beside it
   if (label && !local.label) { local.label = label; local.labelled = edge; }
   return local;
 }
@@ -148,7 +149,7 @@ function arrangeScope(scope, children) {
     const size = child.opened ? arrangeScope(child, child.children) : face(child);
     child.w = size.w;
     child.h = size.h;
-    if (!apart.has(child)) graph.setNode(child.id, { width: size.w, height: size.h });
+    if (!apart.has(child)) graph.setNode(child.id, { width: size.w + (child.series ? 20 : 0), height: size.h }); // a stack's marks need room
   }
   const links = graph.nodeCount() > 0;
   for (const name of scope.local.ports.keys()) graph.setNode(name, { width: 6, height: 1 });
@@ -179,8 +180,8 @@ function arrangeScope(scope, children) {
   }
   for (const edge of scope.local.edges.values()) {
     const laid = graph.edge(edge.from, edge.to);
-    edge.points = thin(laid.points.map((p) => ({ x: p.x + ox, y: press(p.y) + oy })));
     edge.at = edge.label ? { x: laid.x + ox, y: press(laid.y) + oy } : null;
+    edge.points = thin(laid.points.map((p) => ({ x: p.x + ox, y: press(p.y) + oy })), edge.at);
     // A port's line goes on to the border itself.
     if (scope.local.ports.get(edge.to) === "out") edge.points[edge.points.length - 1] = { x: graph.node(edge.to).x + ox, y: scope.local.height };
     if (scope.local.ports.get(edge.from) === "in") edge.points[0] = { x: graph.node(edge.from).x + ox, y: 0 };
@@ -217,12 +218,13 @@ function rows(graph, children, bounds) {
   bounds.height = y + high;
 }
 
-// Points without those that say nothing: on the straight line between their neighbours, or pressed onto the one before.
-function thin(points) {
+// Points without those that say nothing: straight below the one before and above the next, or pressed onto the one before.
+// The point under the label stays.
+function thin(points, label) {
   return points.filter((p, i) => {
     const [before, after] = [points[i - 1], points[i + 1]];
-    if (!before || !after) return true;
-    return Math.hypot(p.x - before.x, p.y - before.y) > 2 && Math.abs((after.x - before.x) * (p.y - before.y) - (p.x - before.x) * (after.y - before.y)) > 4;
+    if (!before || !after || label && Math.hypot(p.x - label.x, p.y - label.y) < 2) return true;
+    return Math.hypot(p.x - before.x, p.y - before.y) > 2 && Math.abs(p.x - before.x) + Math.abs(after.x - p.x) > 2;
   });
 }
 
