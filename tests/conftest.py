@@ -7,8 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("FLOWC_VERIFY", "1")  # before flowc reads its settings; processes that tests start inherit it
+
+# the same examples in every run: a check must not fail by chance; HYPOTHESIS_PROFILE=search looks for new ones
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
