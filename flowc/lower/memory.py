@@ -80,9 +80,8 @@ def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
     return pairs
 
 
-def overwritten(main: Function) -> dict[Node, Node]:
-    """Items of calls that may be written straight into the memory of a param: item -> param."""
-    pairs = in_place_pairs(main)
+def overwritten(main: Function, pairs: dict[Node, dict[int, int]]) -> dict[Node, Node]:
+    """Items of calls that may be written straight into the memory of a param: item -> param. `pairs`: of `in_place_pairs`."""
     step = {n: i for i, n in enumerate(main.nodes)}
     result_sources = {source(r) for r in main.results}
     direct: dict[Node, Node] = {}
@@ -153,7 +152,8 @@ class Planner:
         self.slots: list[Slot] = []
         self.constants: list[Node] = []
         self.place_of: dict[Node, Place] = {}
-        self.direct = overwritten(main)
+        self.pairs = in_place_pairs(main)
+        self.direct = overwritten(main, self.pairs)
         self.calls = [n for n in main.nodes if n.op.name == "call"]
         self.last_use = self.lifetimes()
         for position, param in enumerate(main.params):

@@ -11,7 +11,7 @@ from flowc.ir.function import Function
 from flowc.ir.loops import Kernel
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
-from flowc.lower.memory import Place, Planner, Slot, in_place_pairs, source
+from flowc.lower.memory import Place, Planner, Slot, source
 from flowc.lower.schedule_cpu import schedule
 
 
@@ -78,7 +78,6 @@ def _size(size: Dim, extents: Mapping[str, int]) -> int:
 def plan(main: Function) -> Program:
     """Kernels, places and barriers for a fused Module."""
     planner = Planner(main)
-    pairs = in_place_pairs(main)
     steps: list[Step] = []
     places: dict[int, Place] = {}
     pending_reads: set[tuple[str, int]] = set()
@@ -89,7 +88,7 @@ def plan(main: Function) -> Program:
             items.setdefault(node.inputs[0], []).append(node)
     for number, call in enumerate(planner.calls):
         function: Function = call.attrs["function"]
-        allowed = {r: p for r, p in pairs.get(call, {}).items() if _is_direct(planner, items.get(call, []), r, call.inputs[p])}
+        allowed = {r: p for r, p in planner.pairs.get(call, {}).items() if _is_direct(planner, items.get(call, []), r, call.inputs[p])}
         kernel = schedule(function, allowed)
         by_index = {i.attrs["index"]: i for i in items.get(call, [])}
         outputs = [by_index.get(r) for r in range(len(function.results)) if r not in allowed]
