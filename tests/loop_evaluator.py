@@ -127,10 +127,17 @@ class Evaluator:
         self.stores[buffer][place] += 1
 
     def tile(self, t: loops.Tile) -> None:
+        for product in range(self.whole(t.count)):
+            self.product(t, product)
+
+    def product(self, t: loops.Tile, product: int) -> None:
         numbers = {n: self.whole(getattr(t, n)) for n in ("out_at", "a_at", "b_at", "rows", "columns", "outer", "inner", "out_row")}
-        strides = {n: self.whole(getattr(t, n)) for n in ("a_row", "a_outer", "a_inner", "b_outer", "b_inner", "accumulate")}
-        most_rows, vectors = t.shape
-        assert 0 < numbers["rows"] <= most_rows and 0 < numbers["columns"] <= vectors * 64 // t.dtype.size, "a tile holds that much"
+        strides = {n: self.whole(getattr(t, n)) for n in ("a_row", "a_outer", "a_inner", "b_unit", "b_column", "b_outer", "b_inner", "accumulate")}
+        for name, step in (("out_at", t.out_step), ("a_at", t.a_step), ("b_at", t.b_step)):
+            numbers[name] += product * self.whole(step)
+        most_rows, most_columns = t.block
+        assert 0 < numbers["rows"] <= most_rows and 0 < numbers["columns"] <= most_columns, "a tile holds that much"
+        unit = 64 // t.dtype.size
         a, b, dtype = self.buffers[t.a], self.buffers[t.b], t.dtype.numpy
         for i in range(numbers["rows"]):
             for j in range(numbers["columns"]):
@@ -139,7 +146,8 @@ class Evaluator:
                 for r in range(numbers["outer"]):
                     for k in range(numbers["inner"]):
                         x = self.inside(t.a, numbers["a_at"] + i * strides["a_row"] + r * strides["a_outer"] + k * strides["a_inner"])
-                        y = self.inside(t.b, numbers["b_at"] + r * strides["b_outer"] + k * strides["b_inner"] + j)
+                        column = j // unit * strides["b_unit"] + j % unit * strides["b_column"]
+                        y = self.inside(t.b, numbers["b_at"] + r * strides["b_outer"] + k * strides["b_inner"] + column)
                         total = dtype.type(total + a[x] * b[y])
                 self.put(t.out, place, total)
 

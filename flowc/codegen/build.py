@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 from flowc.codegen.host import target_machine, triple
 from flowc.codegen.objects import LoadedProgram, load
 from flowc.codegen.source import TypedFunction, typed_functions
+from flowc.codegen.tile_library import expect
 
 if TYPE_CHECKING:
     from flowc.codegen.cache import Cache
@@ -42,6 +43,7 @@ def compile_source(text: str, signatures: Signatures, file: str = "<generated>",
     loops prefer, default the machine's). Raises what Numba raises for source that it cannot type.
     """
     global compilations
+    expect(text)
     with _lock:
         module = translate(text, signatures, file, flags)
         machine = target_machine(int((flags or {}).get("level", 3)))

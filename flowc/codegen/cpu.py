@@ -148,12 +148,12 @@ class Printer(SourcePrinter):
         return f"{self.use('barrier')}(tid, nthreads, args)"
 
     def tile(self, s: Tile, depth: int) -> None:
-        rows, vectors = s.shape
-        name = self.use(f"tile_{s.dtype}")
+        several = [] if s.is_single else [s.count, s.out_step, s.a_step, s.b_step]
+        name = self.use(f"{'tiles' if several else 'tile'}_{s.dtype}")
         pointers = [f"{s.out}", self.index(s.out_at), f"{s.a}", self.index(s.a_at), f"{s.b}", self.index(s.b_at)]
-        numbers = [s.rows, s.columns, s.outer, s.inner, s.out_row, s.a_row, s.a_outer, s.a_inner, s.b_outer, s.b_inner, s.accumulate]
-        args = [*pointers, *(self.index(n) for n in numbers)]
-        self.line(depth, f"{name}({rows}, {vectors}, {', '.join(args)})")
+        numbers = [s.rows, s.columns, s.outer, s.inner, s.out_row, s.a_row, s.a_outer, s.a_inner, s.b_unit, s.b_column, s.b_outer, s.b_inner, s.accumulate]
+        args = [*pointers, *(self.index(n) for n in (*numbers, *several))]
+        self.line(depth, f"{name}({', '.join(args)})")
 
     def call(self, e: Apply) -> str:
         name = e.function if e.function in ("min", "max") and e.dtype.is_int else self.use(CALLS.get(e.function, e.function))

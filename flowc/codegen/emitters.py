@@ -21,6 +21,7 @@ from flowc.codegen import intrinsics, scalars, tile
 from flowc.codegen.barrier import barrier_text
 from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
 from flowc.codegen.source import TypedFunction, typed_functions
+from flowc.codegen.tile_text import tile_name
 
 i1, i32, i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -357,59 +358,45 @@ def _barrier(builder: Any, args: Any) -> None:
 # register tiles
 
 
-def _tile_emitters(function: Callable[..., Any], dtype: str) -> None:
-    pointer, scalar, value_bytes = type_named(dtype), types.int64, {"f32": 4, "f64": 8}[dtype]
-    kinds = [scalar if name not in ("out", "a", "b") else None for name in tile.PARAMETERS]
+def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[str, ...]) -> None:
+    element = type_named(dtype)
+    kinds = [types.int64 if name not in ("out", "a", "b") else None for name in parameters]
 
     class TileTemplate(AbstractTemplate):
-        """Two literals (the tile's shape), then pointers and whole numbers."""
+        """Pointers and whole numbers."""
 
         key = function
-        prefer_literal = True
 
         def generic(self, args: Any, kws: Any) -> Any:
-            shape, rest = args[:2], args[2:]
-            if len(rest) != len(kinds) or not all(isinstance(s, types.IntegerLiteral) for s in shape):
+            if len(args) != len(kinds):
                 return None
-            for given, kind in zip(rest, kinds, strict=True):
+            for given, kind in zip(args, kinds, strict=True):
                 fits = isinstance(given, (types.Integer, types.Boolean))
                 if kind is None:
-                    fits = isinstance(given, Pointer) and given.dtype == pointer and not given.half
+                    fits = isinstance(given, Pointer) and given.dtype == element and not given.half
                 if not fits:
                     return None
-            return signature(types.none, *shape, *(given if kind is None else kind for given, kind in zip(rest, kinds, strict=True)))
+            return signature(types.none, *(given if kind is None else kind for given, kind in zip(args, kinds, strict=True)))
 
     typing_registry.register_global(function, types.Function(TileTemplate))
 
     @lower_registry.lower(function, types.VarArg(types.Any))
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows, vectors = (a.literal_value for a in sig.args[:2])
-        value = dict(zip(tile.PARAMETERS, args[2:], strict=True))
+        value = dict.fromkeys(tile.SEVERAL, i64(0)) | {"count": i64(1)} | dict(zip(parameters, args, strict=True))
         pointers = [builder.gep(value[name], [value[name + "_at"]], inbounds=True) for name in ("out", "a", "b")]
         numbers = [value[name] for name in tile.PARAMETERS[6:-1]]
         adds = builder.icmp_signed("!=", value["accumulate"], i64(0))
-        kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64] * len(numbers) + [i1])
-        width = tile.lanes(dtype)
-        narrow = width * value_bytes < 64
-        if narrow:  # the loops count vectors of 64 bytes: here one register's columns at a time, which also leaves registers for the rows
-            vectors = 1
-        name = tile.tile_name(dtype, rows, vectors)
-        builder.module.flowc_texts[name] = lambda: (tile.tile_text(dtype, rows, vectors), {})
-        callee = cgutils.get_or_insert_function(builder.module, kind, name)
-        if not narrow:
-            builder.call(callee, [*pointers, *numbers, adds])
-            return context.get_dummy_value()
-        out, a, b = pointers
-        with cgutils.for_range_slice(builder, i64(0), value["columns"], i64(width), i64) as (at, _):
-            left = builder.sub(value["columns"], at)
-            part = builder.select(builder.icmp_signed("<", left, i64(width)), left, i64(width))
-            moved = [builder.gep(out, [at], inbounds=True), a, builder.gep(b, [at], inbounds=True)]
-            builder.call(callee, [*moved, numbers[0], part, *numbers[2:], adds])
+        several = [value[name] for name in tile.SEVERAL]
+        kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64] * len(numbers) + [i1] + [i64] * len(several))
+        callee = cgutils.get_or_insert_function(builder.module, kind, tile_name(dtype))  # of the library: resolved when the program is loaded
+        callee.attributes.add("nounwind")
+        builder.call(callee, [*pointers, *numbers, adds, *several])
         return context.get_dummy_value()
 
 
-_tile_emitters(tile.tile_f32, "f32")
-_tile_emitters(tile.tile_f64, "f64")
+for _dtype, _one, _many in (("f32", tile.tile_f32, tile.tiles_f32), ("f64", tile.tile_f64, tile.tiles_f64)):
+    _tile_emitters(_one, _dtype, tile.PARAMETERS)
+    _tile_emitters(_many, _dtype, (*tile.PARAMETERS, *tile.SEVERAL))
 _pointer_emitters()
 _local_emitters()
 _scalar_emitters()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowc.codegen.host import target_machine
+from flowc.codegen.tile_library import require
 
 
 class LoadedProgram:
@@ -34,6 +35,7 @@ class LoadedProgram:
 
 def load(code: bytes) -> LoadedProgram:
     """Load object code that `build.compile_source` made. RuntimeError or ValueError where it is none."""
+    require(code)
     return LoadedProgram(code)
 
 

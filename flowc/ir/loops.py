@@ -10,15 +10,13 @@ Buffers are flat: an index is one i64 expression. Expressions build by Python ar
 
 from __future__ import annotations
 
-import ast
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
 
 from flowc.errors import Location
 from flowc.ir.dims import Call, Dim, Sym
-from flowc.ir.types import BOOL, DTYPES, I64, U32, DType
+from flowc.ir.types import BOOL, I64, U32, DType
 
 # expressions
 
@@ -253,80 +251,6 @@ def index(value: int) -> Expr:
     return Const(value, I64)
 
 
-# scalar text: the lowering of elementwise ops
-
-
-@cache
-def _scalar_tree(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
-
-
-_BIN: dict[type, str] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.Pow: "pow",
-    ast.BitAnd: "bitand", ast.BitOr: "bitor", ast.BitXor: "bitxor", ast.LShift: "shl", ast.RShift: "shr",
-    ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne", ast.And: "and", ast.Or: "or",
-}  # fmt: skip
-
-
-def scalar(text: str, names: Mapping[str, Expr]) -> Expr:
-    """The expression that `text` writes over `names`: arithmetic, comparisons, `a if c else b`, FUNCTIONS, `f32(x)`.
-
-    A number takes the dtype of its neighbour, so `max(x, 0.0)` serves every float dtype.
-    """
-    result = parse_scalar(_scalar_tree(text), names)
-    if not isinstance(result, Expr):
-        raise TypeError(f"{text!r} is a plain number and has no dtype")
-    return result
-
-
-def parse_scalar(tree: ast.expr, names: Mapping[str, Expr]) -> Operand:
-    """One syntax tree of scalar text; a plain number stays one until it meets a neighbour."""
-    match tree:
-        case ast.Constant(value=bool() | int() | float() as number):
-            return number
-        case ast.Name():
-            if tree.id not in names:
-                raise KeyError(f"no value named {tree.id} in scalar text")
-            return names[tree.id]
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-            return -number
-        case ast.UnaryOp(op=op, operand=operand):
-            name = {ast.USub: "neg", ast.Not: "not", ast.Invert: "invert"}[type(op)]
-            return apply(name, _expr(parse_scalar(operand, names)))
-        case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
-            return _joined(_BIN[type(op)], parse_scalar(left, names), parse_scalar(right, names))
-        case ast.BoolOp(op=op, values=values):
-            total = parse_scalar(values[0], names)
-            for value in values[1:]:
-                total = _joined(_BIN[type(op)], total, parse_scalar(value, names))
-            return total
-        case ast.IfExp(test=test, body=yes, orelse=no):
-            return select(_expr(parse_scalar(test, names)), parse_scalar(yes, names), parse_scalar(no, names))
-        case ast.Call(func=ast.Name(id=name), args=args):
-            operands = [parse_scalar(a, names) for a in args]
-            if name in DTYPES:
-                (x,) = operands
-                return cast(x, DTYPES[name]) if isinstance(x, Expr) else lift(x, DTYPES[name])
-            if name == "select":
-                return select(_expr(operands[0]), operands[1], operands[2])
-            if len(operands) == 2 and name != "philox":
-                return _joined(name, operands[0], operands[1])
-            return apply(name, *(_expr(x) for x in operands))
-    raise TypeError(f"scalar text may not hold {ast.unparse(tree)}")
-
-
-def _joined(name: str, left: Operand, right: Operand) -> Expr:
-    if not isinstance(left, Expr):
-        left = lift(left, _expr(right).dtype)
-    return apply(name, left, lift(right, left.dtype))
-
-
-def _expr(x: Operand) -> Expr:
-    if not isinstance(x, Expr):
-        raise TypeError(f"{x!r} has no neighbour to take a dtype from")
-    return x
-
-
 # statements
 
 
@@ -403,8 +327,9 @@ class Comment(Statement):
 class Tile(Statement):
     """A register tile of a contraction, the one statement that printers spell as a library primitive.
 
-    out[out_at + i*out_row + j] (+)= sum over r < outer, k < inner of a[a_at + i*a_row + r*a_outer + k*a_inner] * b[b_at + r*b_outer + k*b_inner + j]
-    for i < rows, j < columns; j runs over consecutive elements of `b` and `out`. `accumulate` adds to what `out` holds.
+    out[out_at + i*out_row + j] (+)= sum over r < outer, k < inner of a[a_at + i*a_row + r*a_outer + k*a_inner] * b[b_at + r*b_outer + k*b_inner + p(j)]
+    for i < rows, j < columns. With u = 64 bytes of elements, p(j) = j // u * b_unit + j % u * b_column: `b` may lie in panels of u columns (b_column
+    is 1), or have its columns far apart (b_unit is u * b_column). `accumulate` adds to what `out` holds.
     """
 
     out: str
@@ -421,11 +346,21 @@ class Tile(Statement):
     a_row: Expr
     a_outer: Expr
     a_inner: Expr
+    b_unit: Expr
+    b_column: Expr
     b_outer: Expr
     b_inner: Expr
     accumulate: Expr
     dtype: DType
-    shape: tuple[int, int] = (8, 2)  # rows x vectors that the tile holds in registers
+    block: tuple[int, int]  # the most rows and columns
+    count: Expr = Const(1, I64)  # so many products, each this much further in `out`, `a` and `b`
+    out_step: Expr = Const(0, I64)
+    a_step: Expr = Const(0, I64)
+    b_step: Expr = Const(0, I64)
+
+    @property
+    def is_single(self) -> bool:
+        return isinstance(self.count, Const) and self.count.value == 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,7 +116,8 @@ class _Printer:
                 place = statement.loc.short if statement.loc is not None else ""
                 yield f"{indent}# {'  '.join(part for part in (statement.text, place) if part)}".rstrip()
             case Tile():
-                parts = [f"{item.name}={_tile_value(getattr(statement, item.name))}" for item in fields(Tile)]
+                shown = [item.name for item in fields(Tile) if not (statement.is_single and item.name in SEVERAL)]
+                parts = [f"{name}={_tile_value(getattr(statement, name))}" for name in shown]
                 yield f"{indent}tile({', '.join(parts)})"
             case _:
                 raise TypeError(f"{statement!r} is no statement of the loop IR")
@@ -145,6 +146,9 @@ def _stored(body: Iterable[Statement]) -> Iterator[str]:
             yield statement.out
         for inner in children(statement):
             yield from _stored(inner)
+
+
+SEVERAL = ("count", "out_step", "a_step", "b_step")  # of a Tile: not shown where it is one product
 
 
 def _tile_value(value: object) -> str:
@@ -329,13 +333,15 @@ class _Parser:
         values: dict[str, object] = {}
         for item in fields(Tile):
             if item.name not in given:
+                if item.name in SEVERAL:
+                    continue
                 raise self.fail(tree, f"tile without {item.name}")
             value = given[item.name]
             match item.name:
                 case "out" | "a" | "b" | "dtype":
                     assert isinstance(value, ast.Name)
                     values[item.name] = DTYPES[value.id] if item.name == "dtype" else value.id
-                case "shape":
+                case "block":
                     values[item.name] = ast.literal_eval(value)
                 case _:
                     values[item.name] = self.expr(value)

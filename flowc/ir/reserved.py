@@ -20,7 +20,7 @@ RESERVED = frozenset(
         "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath",
         "absolute", "add_any_order", "cast", "copysign", "fmod", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
     }
-    | {f"{what}_{dtype}" for what in ("local", "pointer", "tile") for dtype in _DTYPES}
+    | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tiles") for dtype in _DTYPES}
 )  # fmt: skip
 _KERNEL = re.compile(r"k\d+(_.*[^_])?$")  # a name that ends in an underscore is no kernel's
 

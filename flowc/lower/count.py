@@ -120,9 +120,9 @@ class _Counter:
                     sides = yes.get(key, 0), no.get(key, 0)
                     _add(total, {key: np.maximum(*sides) if condition is None else np.where(condition, *sides)})
             case Tile():
-                rows, columns, outer, inner, accumulate = (
-                    self.size(e, known) for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate))  # fmt: skip
-                depth = outer * inner
+                rows, columns, outer, inner, accumulate, products = (
+                    self.size(e, known) for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate, s.count))  # fmt: skip
+                depth, rows = outer * inner, rows * products
                 _add(total, {FLOPS: 2 * rows * columns * depth, ("load", s.a): rows * depth, ("load", s.b): depth * columns})
                 _add(total, {("store", s.out): rows * columns, ("load", s.out): rows * columns * np.where(accumulate, 1, 0)})
                 for name in (s.a, s.b, s.out):
@@ -199,7 +199,7 @@ def _deciding(body: tuple[Statement, ...]) -> set[str]:
             case If() if not _reads(s.condition):
                 needed |= _names(s.condition)
             case Tile():
-                for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate):
+                for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate, s.count):
                     needed |= _names(e)
     waiting = list(needed)
     while waiting:

@@ -16,6 +16,7 @@ from flowc.ir.function import CONSTANT, Function
 from flowc.ir.loops import Const, Expr, Let, Load, Statement, Var, extent
 from flowc.ir.node import Node
 from flowc.ir.op import Element, Scalar
+from flowc.ir.scalar_text import scalar
 from flowc.ir.types import DTYPES, I64
 
 Index = tuple[Expr, ...]
@@ -161,7 +162,7 @@ class Elements:
         if isinstance(lowering, Scalar):
             values = [self.value(n, operand_index(index, node.tensor.dims, n.tensor.dims)) for n in node.inputs]
             attrs = {k: loops.lift(v, types[0].dtype) for k, v in node.attrs.items() if isinstance(v, bool | int | float)}
-            return loops.scalar(lowering.over(node.attrs), {**attrs, **dict(zip(node.op.operands, values, strict=True))})
+            return scalar(lowering.over(node.attrs), {**attrs, **dict(zip(node.op.operands, values, strict=True))})
         if isinstance(lowering, Element):
             if lowering.pure_view:
                 return self.view(node, index)

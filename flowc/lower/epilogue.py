@@ -78,9 +78,9 @@ def _with_tile(k: KernelBuilder, root: Node, tile: Tile, results: list[Node], ke
     i, j = k.var("i"), k.var("j")
     made: list[Statement] = [tile]
     if not keep:
-        sums, width = elements.unique("sums"), tile.shape[1] * 64 // tile.dtype.size
+        sums, (height, width) = elements.unique("sums"), tile.block
         own = replace(tile, out=sums, out_at=ZERO, out_row=Const(width, I64))
-        made = [Alloc(sums, tile.dtype, size=tile.shape[0] * width), own]
+        made = [Alloc(sums, tile.dtype, size=height * width), own]
     elements.open()
     begin = elements.let("begin", tile.out_at + i * tile.out_row, elements.scopes[-1])
     value = Load(tile.out, begin + j, tile.dtype) if keep else Load(sums, i * Const(width, I64) + j, tile.dtype)

@@ -19,6 +19,7 @@ from flowc.ir.loops import Alloc, Buffer, Comment, Const, Expr, For, If, Kernel,
 from flowc.ir.node import Node
 from flowc.ir.op import ArgFold, Fold, Nest
 from flowc.ir.reserved import RESERVED
+from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Elements, Flat, Index, hint, located, ravel
 from flowc.lower.rename import symbol_names
@@ -178,7 +179,7 @@ def combine(buffer: str, at: Expr | None, lowering: Fold, x: Expr, dtype: DType)
     if known is not None:
         return Store(buffer, at, x, known)
     current: Expr = Var(buffer, dtype) if at is None else Load(buffer, at, dtype)
-    return Store(buffer, at, loops.scalar(lowering.combine, {"acc": current, "x": x}))
+    return Store(buffer, at, scalar(lowering.combine, {"acc": current, "x": x}))
 
 
 def levels(f: Function) -> dict[Node, int]:
@@ -222,7 +223,7 @@ def accumulate(node: Node, registers: list[str], x: Expr, index: Index, domain: 
     assert isinstance(lowering, ArgFold)
     best, where = Var(registers[0], x.dtype), Var(registers[1], I64)
     position = ravel(index, tuple(domain[a] for a in axes))
-    better = loops.scalar(lowering.better, {"x": x, "best": best})
+    better = scalar(lowering.better, {"x": x, "best": best})
     condition = where.eq(Const(-1, I64)) | better
     body.append(If(condition, (Store(registers[0], None, x), Store(registers[1], None, position))))
 

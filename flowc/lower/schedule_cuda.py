@@ -22,6 +22,7 @@ from flowc.ir.function import Function
 from flowc.ir.loops import Alloc, Apply, Barrier, Buffer, Comment, Const, Expr, For, If, Kernel, Let, Load, Statement, Store, Tile, Var, extent
 from flowc.ir.node import Node
 from flowc.ir.op import ArgFold, Fold, Nest
+from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Flat, Index, hint, located, unravel
 from flowc.lower.kernel import (
@@ -349,8 +350,8 @@ class _Schedule:
         stems = ("other", "other_place", "best", "best_place")
         lets = [Let(self.elements.unique(stem), value) for stem, value in zip(stems, values, strict=True)]
         x, place, best, best_place = (Var(let.name, let.value.dtype) for let in lets)
-        better = loops.scalar(lowering.better, {"x": x, "best": best})
-        worse = loops.scalar(lowering.better, {"x": best, "best": x})
+        better = scalar(lowering.better, {"x": x, "best": best})
+        worse = scalar(lowering.better, {"x": best, "best": x})
         takes = (place >= 0) & ((best_place < 0) | better | (loops.apply("not", worse) & (place < best_place)))
         return [*lets, If(takes, (Store(names[0], at, x), Store(names[1], at, place)))]
 
@@ -409,6 +410,10 @@ class _Schedule:
 
     def scalar_tile(self, t: Tile) -> Statement:
         """The formula of a Tile, element by element."""
+        if not t.is_single:
+            product = self.k.var("product")
+            moved = {name: getattr(t, name) + product * getattr(t, step) for name, step in (("out_at", "out_step"), ("a_at", "a_step"), ("b_at", "b_step"))}
+            return For(product.name, ZERO, t.count, "serial", (self.scalar_tile(replace(t, count=Const(1, I64), **moved)),))
         i, j, r, q = (self.k.var(stem) for stem in ("tile_i", "tile_j", "tile_r", "tile_k"))
         total = self.elements.unique("tile_sum")
         at = t.out_at + i * t.out_row + j
@@ -417,7 +422,10 @@ class _Schedule:
             assert isinstance(t.accumulate, Const)
             start = Load(t.out, at, t.dtype) if t.accumulate.value else loops.lift(0, t.dtype)
         a = Load(t.a, t.a_at + i * t.a_row + r * t.a_outer + q * t.a_inner, t.dtype)
-        b = Load(t.b, t.b_at + r * t.b_outer + q * t.b_inner + j, t.dtype)
+        unit = 64 // t.dtype.size
+        plain = isinstance(t.b_unit, Const) and t.b_unit.value == unit
+        column = j if plain else j // unit * t.b_unit + j % unit * t.b_column
+        b = Load(t.b, t.b_at + r * t.b_outer + q * t.b_inner + column, t.dtype)
         inner = For(q.name, ZERO, t.inner, "serial", (Store(total, None, a * b, "add"),))
         element = (Alloc(total, t.dtype, start), For(r.name, ZERO, t.outer, "serial", (inner,)), Store(t.out, at, Var(total, t.dtype)))
         return For(i.name, ZERO, t.rows, "serial", (For(j.name, ZERO, t.columns, "serial", element),))

@@ -20,9 +20,9 @@ from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
 from flowc.ops.constructors import contraction, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
-from flowc.ops.tiles import TILED, ZERO, blocks, counter, lanes, over, serial, smaller, tile_shape, transposition, var, vector
+from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
 
-SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
+MANY = 256  # rows or columns of a result for which an operand is copied beforehand
 
 
 def _matmul_shape(x: TensorType, y: TensorType, transpose_a: bool, transpose_b: bool) -> Shape:
@@ -67,7 +67,7 @@ class _Product:
             self.m, self.batch, x_batch, y_batch = product((*self.batch, self.m)), (), (), ()  # one tall product
         self.count = product(self.batch)
         self.here = counter("batch", extent(self.count))
-        self.y_count = product(y_batch)
+        self.count_a, self.y_count = product(x_batch), product(y_batch)
         self.a_matrix, self.b_matrix = self.place(x_batch), self.place(y_batch)
         if transpose_b and (self.n == 1 or self.k == 1):
             self.transpose_b = False  # a line has the same elements in the same order either way
@@ -90,36 +90,54 @@ class _Product:
         """Of a row of the result, and of a step along the inner extent."""
         return (index(1), extent(self.m)) if self.transpose_a else (extent(self.k), index(1))
 
-    def tiles(self, out: str, b: str, b_matrix: Expr, panels: bool = False) -> Statement:
-        """The product where `b` holds [k, n] matrices, or one as `panels`: [column block, k, columns of a block].
+    def tiles(self, panels: bool = False, **given: Any) -> Statement:
+        """The product, block by block; `given`: another `a`, `b` or `out`, or its strides. With `panels`, `b` is what `panels_of` made.
 
-        Row blocks run fastest: a panel of `b` stays in the cache for all of them. Where the left operand is transposed and panels lie
-        together, column blocks do, so that its far-apart lines are read once.
+        Row blocks run fastest: what a block of columns reads of `b` stays in the caches for all of them.
         """
         m, n, k = extent(self.m), extent(self.n), extent(self.k)
-        rows, vectors = shape = tile_shape(self.m, self.n, self.dtype)
-        columns = vectors * lanes(self.dtype)
+        rows, columns = block = block_shape(self.m, self.n, self.dtype, self.count)
         column_blocks, row_blocks = ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows))
-        column_block, row_block = counter(*column_blocks), counter(*row_blocks)
-        i, j = row_block * rows, column_block * columns
-        fastest = (row_blocks, column_blocks) if panels and self.transpose_a else (column_blocks, row_blocks)
+        i, j = counter(*row_blocks) * rows, counter(*column_blocks) * columns
+        width = index(unit(self.dtype))
         a_row, a_inner = self.a_strides
-        tile = Tile(
-            out=out, a=self.a, b=b, out_at=self.here * (m * n) + i * n + j, a_at=self.a_matrix * (m * k) + i * a_row,
-            b_at=j * k if panels else b_matrix * (k * n) + j, rows=smaller(m - i, rows), columns=smaller(n - j, columns), outer=index(1), inner=k,
-            out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner, b_outer=ZERO, b_inner=index(columns) if panels else n, accumulate=ZERO,
-            dtype=self.dtype, shape=shape,
-        )  # fmt: skip
-        return over((("batch", extent(self.count)), *fastest), (tile,))
+        lines = {"b_at": self.b_matrix * (k * n) + j, "b_unit": width, "b_column": index(1), "b_inner": n}
+        if panels:
+            lines |= {"b_at": self.b_matrix * (k * extent(self.padded_columns)) + j * k, "b_unit": k * width, "b_inner": width}
+        elif self.transpose_b:
+            lines = {"b_at": self.b_matrix * (k * n) + j * k, "b_unit": k * width, "b_column": k, "b_inner": index(1)}
+        tile: dict[str, Any] = {
+            "out": self.out, "a": self.a, "b": self.b, "out_at": self.here * (m * n) + i * n + j, "a_at": self.a_matrix * (m * k) + i * a_row,
+            "rows": smaller(m - i, rows), "columns": smaller(n - j, columns), "outer": index(1), "inner": k, "out_row": n, "a_row": a_row,
+            "a_outer": ZERO, "a_inner": a_inner, "b_outer": ZERO, "accumulate": ZERO, "dtype": self.dtype, "block": block, **lines,
+        }  # fmt: skip
+        return over((("batch", extent(self.count)), column_blocks, row_blocks), (Tile(**tile | given),))
 
-    def panels(self, target: str) -> tuple[Statement, Dim]:
-        """Copies the right matrix [k, n] into panels, each a column block; and their number of elements."""
+    @property
+    def padded_columns(self) -> Dim:
+        """The columns of `b` in whole panels."""
+        return ceildiv(self.n, unit(self.dtype)) * unit(self.dtype)
+
+    def panels_of(self, target: str) -> Statement:
+        """Copies each right matrix into panels, [unit of columns, k, columns of the unit]: a tile then reads one stretch of memory.
+
+        Row by row where the matrix is [k, n]: whole lines are read; where it is transposed, a panel's lines side by side.
+        """
+        n, k, width = extent(self.n), extent(self.k), unit(self.dtype)
+        units, base = blocks(self.n, width), counter("matrix", extent(self.y_count))
+        to, step, column = base * (k * extent(self.padded_columns)), var("step_block") * 16 + var("step"), var("unit_of") * width + var("column")
+        place = to + (var("unit_of") * k + step) * width + var("column")
+        line = vector("column", smaller(n - var("unit_of") * width, width), Store(target, place, Load(self.b, self.right(base, step, column), self.dtype)))
+        steps = serial("step", smaller(k - var("step_block") * 16, 16), line)
+        if self.transpose_b:
+            return over((("matrix", extent(self.y_count)), ("unit_of", units), ("step_block", blocks(self.k, 16))), (steps,))
+        whole = serial("step", smaller(k - var("step_block") * 16, 16), serial("unit_of", units, line))
+        return over((("matrix", extent(self.y_count)), ("step_block", blocks(self.k, 16))), (whole,))
+
+    def right(self, matrix: Expr, step: Expr, column: Expr) -> Expr:
+        """Where the right matrix has the element of a step of the sum and a column."""
         n, k = extent(self.n), extent(self.k)
-        columns = tile_shape(self.m, self.n, self.dtype)[1] * lanes(self.dtype)
-        step, j = var("step_block") * 64 + var("step"), var("column_block") * columns
-        copy = Store(target, (j * k + step * columns) + var("column"), Load(self.b, step * n + j + var("column"), self.dtype))
-        line = serial("step", smaller(k - var("step_block") * 64, 64), vector("column", smaller(n - j, columns), copy))
-        return over((("step_block", blocks(self.k, 64)), ("column_block", blocks(self.n, columns))), (line,)), ceildiv(self.n, columns) * columns * self.k
+        return matrix * (k * n) + (column * k + step if self.transpose_b else step * n + column)
 
     def dots(self) -> Statement:
         """Plain loops: one sum per element."""
@@ -154,50 +172,63 @@ def _prefers_dots(p: _Product) -> bool:
 
 
 def _prefers_panels(p: _Product) -> bool:
-    """Whether to copy a wide right matrix into panels first: its lines are then side by side, where a column block of the matrix touches
-    another page of memory for every step of the sum. Pays where enough rows read each panel."""
-    m, k = (d if isinstance(d, int) else SUPPOSED_ROWS for d in (p.m, p.k))
-    return p.count == 1 and isinstance(p.n, int) and p.n >= 256 and k >= 64 and m >= 48
+    """Whether to copy the right matrix into panels first, once for all: a tile copies what it needs of it by itself, for its own rows."""
+    return supposed(p.m) >= MANY and supposed(p.n) > unit(p.dtype) and supposed(p.k) >= 8
 
 
 def _prefers_flipped(p: _Product) -> bool:
     """Whether to compute the transposed result: y @ x^T needs no transposed y, only a transposed x (small) and result."""
     if p.count != 1 or not isinstance(p.n, int) or not isinstance(p.k, int):
         return False
-    m = p.m if isinstance(p.m, int) else SUPPOSED_ROWS
+    m = supposed(p.m)
     return m >= 4 and m * ((0 if p.transpose_a else p.k) + p.n) < p.n * p.k
+
+
+class _Plan:
+    """The statements of a product under way, and its workspaces."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.statements: list[Statement] = []
+        self.workspaces: list[tuple[str, Any, Dim]] = []
+
+    def space(self, what: str, p: _Product, size: Dim) -> str:
+        self.workspaces.append((f"{self.name}_{what}", p.dtype, size))
+        return f"{self.name}_{what}"
+
+    def product(self, p: _Product) -> None:
+        """`p` by tiles, each operand copied first where that pays."""
+        if p.transpose_a and supposed(p.n) >= MANY:
+            rows = self.space("rows", p, p.count_a * p.m * p.k)
+            self.statements.append(transposition(rows, p.a, p.dtype, p.count_a, p.m, p.k))
+            p.a, p.transpose_a = rows, False
+        if _prefers_panels(p):
+            panels = self.space("panels", p, p.y_count * p.padded_columns * p.k)
+            self.statements += [p.panels_of(panels), Barrier(), p.tiles(panels=True, b=panels)]
+        else:
+            self.statements += [*([Barrier()] if self.statements else []), p.tiles()]
 
 
 def _flipped(p: _Product, types: list[TensorType]) -> NestPlan:
     """result^T = y @ x^T, then its transpose."""
-    turned, packed = f"{p.out}_turned", f"{p.out}_packed"
-    statements: list[Statement] = []
-    workspaces: list[tuple[str, Any, Dim]] = [(turned, p.dtype, p.n * p.m)]
-    right = p.a
-    if not p.transpose_a:
-        statements += [transposition(packed, p.a, p.dtype, 1, p.k, p.m), Barrier()]
-        workspaces.append((packed, p.dtype, p.k * p.m))
-        right = packed
-    shapes = [types[1].with_shape((p.n, p.k)), types[0].with_shape((p.k, p.m))]
-    q = _Product([p.b, right], turned, shapes, types[0].with_shape((p.n, p.m)), False, False)
-    statements += [q.tiles(turned, right, ZERO), Barrier(), transposition(p.out, turned, p.dtype, 1, p.m, p.n)]
-    return NestPlan(tuple(statements), tuple(workspaces))
+    plan = _Plan(p.out)
+    turned = plan.space("turned", p, p.n * p.m)
+    shapes = [types[1].with_shape((p.n, p.k)), types[0].with_shape((p.k, p.m) if p.transpose_a else (p.m, p.k))]
+    q = _Product([p.b, p.a], turned, shapes, types[0].with_shape((p.n, p.m)), False, not p.transpose_a)
+    plan.product(q)
+    plan.statements += [Barrier(), transposition(p.out, turned, p.dtype, 1, p.m, p.n)]
+    return NestPlan(tuple(plan.statements), tuple(plan.workspaces))
 
 
 def _matmul_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
     p = _Product(inputs, out, types, result, attrs["transpose_a"], attrs["transpose_b"])
     if _prefers_dots(p):
         return NestPlan((p.dots(),))
-    if not p.transpose_b and _prefers_panels(p):
-        panels, size = p.panels(f"{out}_panels")
-        return NestPlan((panels, Barrier(), p.tiles(out, f"{out}_panels", ZERO, panels=True)), ((f"{out}_panels", p.dtype, size),))
-    if not p.transpose_b:
-        return NestPlan((p.tiles(out, p.b, p.b_matrix),))
-    if _prefers_flipped(p):
+    if p.transpose_b and _prefers_flipped(p):
         return _flipped(p, types)
-    packed = f"{out}_packed"
-    pack = transposition(packed, p.b, p.dtype, p.y_count, p.k, p.n)
-    return NestPlan((pack, Barrier(), p.tiles(out, packed, p.b_matrix)), ((packed, p.dtype, p.y_count * p.k * p.n),))
+    plan = _Plan(out)
+    plan.product(p)
+    return NestPlan(tuple(plan.statements), tuple(plan.workspaces))
 
 
 matmul = contraction(

@@ -21,7 +21,7 @@ from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, DType, TensorType
 from flowc.ops.constructors import contraction
 from flowc.ops.inference import same_shapes
-from flowc.ops.tiles import TILED, ZERO, blocks, lanes, over, serial, smaller, tile_shape, var, vector
+from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, over, serial, smaller, unit, var, vector
 from flowc.ops.windows import WindowAxis, image_dims, image_place, padded_copy, scatter_windows, window_axes, windows_of, within
 
 ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
@@ -85,10 +85,23 @@ def _padded(plan: Plan, source: str, dtype: DType, shape: Shape, before: tuple[D
     return target
 
 
+def _panels(plan: Plan, source: str, dtype: DType, lines: Dim, channels: Dim, target: str) -> tuple[str, dict[str, Expr]]:
+    """The filter as a tile's right operand, [lines, channels out], and the tile's strides in it: in panels of 64 bytes where it is wider."""
+    n, width = extent(channels), unit(dtype)
+    if isinstance(channels, int) and channels <= width:
+        return source, {"b_unit": index(width), "b_column": index(1), "b_inner": n}
+    line, panel = var("line"), var("panel")
+    copy = Store(target, (panel * extent(lines) + line) * width + var("j"), Load(source, line * n + panel * width + var("j"), dtype))
+    body = serial("panel", blocks(channels, width), vector("j", smaller(n - panel * width, width), copy))
+    plan[0].extend((over((("line", extent(lines)),), (body,)), Barrier()))
+    plan[1].append((target, dtype, dims.ceildiv(channels, width) * width * lines))
+    return target, {"b_unit": extent(lines) * width, "b_column": index(1), "b_inner": index(width)}
+
+
 def _slide(
-    out: str, image: str, filter: str, dtype: DType, batch: Dim, padded: tuple[Dim, Dim], places: tuple[Dim, Dim],
+    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, padded: tuple[Dim, Dim], places: tuple[Dim, Dim],
     window: tuple[Dim, Dim], channels: tuple[Dim, Dim], strides: tuple[int, int],
-) -> Statement:  # fmt: skip
+) -> None:  # fmt: skip
     """The tiles of a convolution without padding: each holds consecutive places of a row, and a block of the channels out.
 
     All places of an image share a panel of the filter, which stays in the cache meanwhile.
@@ -96,19 +109,20 @@ def _slide(
     (height, width), (ci, co) = places, channels
     if window == (1, 1) and strides == (1, 1) and places == padded:
         height, width, padded = 1, height * width, (1, height * width)  # one long row: no tile is cut short at a row's end
-    rows, vectors = shape = tile_shape(width, co, dtype)
-    columns = vectors * lanes(dtype)
+    rows, columns = block = block_shape(width, co, dtype, product((batch, height)))
     column, channel = var("column_block") * rows, var("channel_block") * columns
     window_line, n, wide = extent(window[1]) * extent(ci), extent(co), extent(ci)
+    filter, lines = _panels(plan, filter, dtype, product((*window, ci)), co, f"{out}_panels")
+    first = var("channel_block") * (columns // unit(dtype)) * lines["b_unit"]
     tile = Tile(
         out=out, a=image, b=filter, out_at=image_place(var("image"), var("row"), column, height, width, co) + channel,
-        a_at=image_place(var("image"), var("row") * strides[0], column * strides[1], padded[0], padded[1], ci), b_at=channel,
+        a_at=image_place(var("image"), var("row") * strides[0], column * strides[1], padded[0], padded[1], ci), b_at=first,
         rows=smaller(extent(width) - column, rows), columns=smaller(n - channel, columns), outer=extent(window[0]), inner=window_line,
-        out_row=n, a_row=index(strides[1]) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=window_line * n, b_inner=n,
-        accumulate=ZERO, dtype=dtype, shape=shape,
+        out_row=n, a_row=index(strides[1]) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=window_line * lines["b_inner"],
+        accumulate=ZERO, dtype=dtype, block=block, **lines,
     )  # fmt: skip
     places_of = (("row", extent(height)), ("column_block", blocks(width, rows)))
-    return over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (tile,))
+    plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (tile,)))
 
 
 def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
@@ -120,7 +134,7 @@ def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     padded = (rows.padded, columns.padded)
     image = _padded(plan, inputs[0], result.dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
     places, window = (rows.places, columns.places), (filter[0], filter[1])
-    plan[0].append(_slide(out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), (rows.stride, columns.stride)))
+    _slide(plan, out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), (rows.stride, columns.stride))
     return NestPlan(tuple(plan[0]), tuple(plan[1]))
 
 
@@ -168,7 +182,7 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
     image = _padded(plan, inputs[1], result.dtype, ct, before, padded, f"{out}_padded")
     if image != inputs[1] and len(plan[0]) == 4:
         del plan[0][1]  # the two preparations do not wait for each other
-    plan[0].append(_slide(out, image, turned, result.dtype, x[0], padded, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]), (1, 1)))
+    _slide(plan, out, image, turned, result.dtype, x[0], padded, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]), (1, 1))
     return NestPlan(tuple(plan[0]), tuple(plan[1]))
 
 
@@ -220,8 +234,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
     fused, co = filter[1] * filter[2], filter[3]
-    many, vectors = shape = tile_shape(fused, co, dtype)
-    width = vectors * lanes(dtype)
+    many, width = block = block_shape(fused, co, dtype)
     line, column = var("line_block") * many, var("channel_block") * width
     wide, n, ct_line = extent(filter[2]), extent(co), extent(ct[2]) * extent(co)
     size, image_line = extent(product(filter)), extent(padded[1]) * extent(filter[2])
@@ -230,8 +243,8 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
         a_at=image_place(var("image"), var("i"), ZERO, padded[0], padded[1], filter[2]) + line,
         b_at=image_place(var("image"), ZERO, ZERO, *ct[1:]) + column,
         rows=smaller(extent(fused) - line, many), columns=smaller(n - column, width), outer=extent(ct[1]), inner=extent(ct[2]),
-        out_row=n, a_row=index(1), a_outer=image_line * rows.stride, a_inner=wide * columns.stride, b_outer=ct_line, b_inner=n,
-        accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=dtype, shape=shape,
+        out_row=n, a_row=index(1), a_outer=image_line * rows.stride, a_inner=wide * columns.stride,
+        b_unit=index(unit(dtype)), b_column=index(1), b_outer=ct_line, b_inner=n, accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=dtype, block=block,
     )  # fmt: skip
     tiles = serial("i", extent(filter[0]), serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile)))
     first, last = (var("chunk") + i for i in (0, 1))

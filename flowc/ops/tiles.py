@@ -14,8 +14,10 @@ from flowc.ir.dims import Dim, ceildiv
 from flowc.ir.loops import Const, Expr, For, Let, Load, Operand, Statement, Store, Var, apply, children, expressions, extent, index, lift, operands
 from flowc.ir.types import F32, F64, I64, DType
 
-MOST_ROWS = 14  # with two vectors of columns: 28 accumulators of the 32 registers of AVX-512, the fastest tile measured
-LEAST_ROWS = 7
+LEAST_ROWS, MOST_ROWS, LEAST_UNITS, MOST_UNITS = 16, 128, 4, 8  # of a block: its part of the left matrix stays in the second cache, its sums in the first two
+FEW_ROWS, WIDE_UNITS = 6, 32  # so few rows read the right matrix once only: long stretches of its lines, which memory gives fastest
+ENOUGH_BLOCKS = 16  # for threads to share evenly
+SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
 TILED = (F32, F64)
 ZERO = index(0)
 
@@ -33,23 +35,37 @@ def larger(x: Expr, y: Operand) -> Expr:
     return apply("max", x, lift(y, x.dtype))
 
 
-def lanes(dtype: DType) -> int:
-    """Elements of the widest vector that a printer may use (512 bits): the unit of a tile's columns."""
+def unit(dtype: DType) -> int:
+    """Elements in 64 bytes, the unit of a tile's columns: a cache line, and the widest vector of any machine."""
     return 64 // dtype.size
 
 
-def tile_shape(rows: Dim, columns: Dim, dtype: DType) -> tuple[int, int]:
-    """(rows, vectors of columns) of the register tile for a product of that many rows and columns.
+def supposed(extent: Dim) -> int:
+    """An extent, or what to take a symbol for."""
+    return extent if isinstance(extent, int) else SUPPOSED_ROWS
 
-    A tile always computes all of its rows, so the number of rows is the one that wastes least; symbolic rows (a batch) get 12,
-    which divides common batches with little left over.
+
+def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1) -> tuple[int, int]:
+    """(rows, columns) of the blocks that a product of that many rows and columns is computed in; `count`: of such products.
+
+    Equal parts as large as caches allow, and smaller ones where there would be too few for threads to share.
     """
-    vectors = 1 if isinstance(columns, int) and columns <= lanes(dtype) else 2
-    if not isinstance(rows, int):
-        return 12, vectors
-    if rows <= MOST_ROWS:
-        return max(rows, 1), vectors
-    return min(range(MOST_ROWS, LEAST_ROWS - 1, -1), key=lambda size: -(-rows // size) * size), vectors
+    m, units = supposed(rows), -(-supposed(columns) // unit(dtype))
+    tall, wide = MOST_ROWS, WIDE_UNITS if m <= FEW_ROWS else MOST_UNITS
+    while -(-m // tall) * -(-units // wide) * supposed(count) < ENOUGH_BLOCKS and (wide > LEAST_UNITS or tall > LEAST_ROWS):
+        if wide > LEAST_UNITS:
+            wide //= 2
+        else:
+            tall //= 2
+    if isinstance(rows, int):
+        tall = min(rows, -(-_part(rows, tall) // LEAST_ROWS) * LEAST_ROWS)
+    return max(tall, 1), max(_part(units, wide), 1) * unit(dtype)
+
+
+def _part(size: int, most: int) -> int:
+    """The size of equal parts of at most `most`."""
+    parts = max(-(-size // most), 1)
+    return -(-size // parts)
 
 
 def blocks(size: Dim, block: int) -> Expr:

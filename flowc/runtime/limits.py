@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 
 from flowc.codegen.build import compile_cached
-from flowc.codegen.tile import lanes, tile_shape
+from flowc.codegen.tile_text import most_rows
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
 
@@ -50,7 +50,7 @@ from flowc.codegen.intrinsics import extent, pointer_{dtype}, tile_{dtype}
 
 def product(tid, nthreads, x, y, out, times):
     for t in range(times):
-        tile_{dtype}({rows}, {vectors}, out, tid * {size}, x, 0, y, 0, {rows}, {columns}, 1, {depth}, {columns}, {depth}, 0, 1, 0, {columns}, 1)
+        tile_{dtype}(out, tid * {size}, x, 0, y, 0, {rows}, {columns}, 1, {depth}, {columns}, {depth}, 0, 1, {columns}, 1, 0, {columns}, 1)
 
 
 def program(tid, nthreads, args):
@@ -105,10 +105,9 @@ def _triad(touched: int, threads: int) -> float:
 
 
 def _product(dtype: str, threads: int) -> float:
-    rows, vectors = tile_shape(dtype)
-    columns = vectors * lanes(dtype)
+    rows, columns = most_rows(), 64 // {"f32": 4, "f64": 8}[dtype]
     size = rows * columns
-    text = PRODUCT.format(dtype=dtype, rows=rows, vectors=vectors, columns=columns, depth=DEPTH, size=size)
+    text = PRODUCT.format(dtype=dtype, rows=rows, columns=columns, depth=DEPTH, size=size)
     signature = ("i64", "i64", f"{dtype}*", f"{dtype}*", f"{dtype}*!", "i64")
     code = compile_cached(text, {"product": signature, "program": ("i64", "i64", "i64*")})
     array = np.float32 if dtype == "f32" else np.float64

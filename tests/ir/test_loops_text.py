@@ -51,11 +51,13 @@ def test_roles_follow_from_the_stores_unless_stated():
 
 
 def test_a_tile_prints_as_one_call():
-    names = ("out_at", "a_at", "b_at", "rows", "columns", "outer", "inner", "out_row", "a_row", "a_outer", "a_inner", "b_outer", "b_inner")
-    parts = ", ".join(f"{n}={i}" for i, n in enumerate(names))
-    text = f"def k(a: f32[n], c: f32[n], b: f32[n], n: i64):\n    tile(out=c, a=a, b=b, {parts}, accumulate=False, dtype=f32, shape=(8, 2))\n"
+    names = "out_at a_at b_at rows columns outer inner out_row a_row a_outer a_inner b_unit b_column b_outer b_inner"
+    parts = ", ".join(f"{n}={i}" for i, n in enumerate(names.split()))
+    text = f"def k(a: f32[n], c: f32[n], b: f32[n], n: i64):\n    tile(out=c, a=a, b=b, {parts}, accumulate=False, dtype=f32, block=(8, 32))\n"
     assert print_kernel(parse_kernel(text)) == text
     assert [b.role for b in parse_kernel(text).buffers] == ["in", "out", "in"]
+    several = text.replace("block=(8, 32)", "block=(8, 32), count=4, out_step=n, a_step=2, b_step=3")
+    assert print_kernel(parse_kernel(several)) == several
 
 
 def test_several_kernels_parse_in_order():

@@ -8,6 +8,7 @@ import pytest
 from flowc.ir import loops
 from flowc.ir.loops import Var
 from flowc.ir.op import OPS, ArgFold, Element, Fold, Kind, Nest, Scalar
+from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, as_dtype
 from flowc.ops.inference import normal_axes
 from tests.ops.cases import NAMES, Program, each, evaluate, sample, symbolic, types_of
@@ -28,7 +29,7 @@ def test_scalar_text_computes_what_eval_does(name, number):
     wanted = evaluate(op, arrays, attrs)
     types = types_of(arrays)
     numbers = {k: loops.lift(v, types[0].dtype) for k, v in attrs.items() if isinstance(v, float)}
-    expression = loops.scalar(op.lowering.over(attrs), {**numbers, **{n: Var(n, t.dtype) for n, t in zip(op.operands, types, strict=True)}})
+    expression = scalar(op.lowering.over(attrs), {**numbers, **{n: Var(n, t.dtype) for n, t in zip(op.operands, types, strict=True)}})
     assert expression.dtype is op.result_type(types, attrs).dtype
     found = [
         Run(dict(zip(op.operands, elements, strict=True))).value(expression)
@@ -47,7 +48,7 @@ def test_scalar_text_keeps_nan_and_infinity_as_eval_does(name, number):
     wanted = evaluate(op, tuple(grids), attrs)
     types = types_of(tuple(grids))
     numbers = {k: loops.lift(v, types[0].dtype) for k, v in attrs.items() if isinstance(v, float)}
-    expression = loops.scalar(op.lowering.over(attrs), {**numbers, **{n: Var(n, t.dtype) for n, t in zip(op.operands, types, strict=True)}})
+    expression = scalar(op.lowering.over(attrs), {**numbers, **{n: Var(n, t.dtype) for n, t in zip(op.operands, types, strict=True)}})
     with np.errstate(all="ignore"):
         found = [Run(dict(zip(op.operands, elements, strict=True))).value(expression) for elements in zip(*grids, strict=True)]
     close(found, wanted)
@@ -94,7 +95,7 @@ def test_a_fold_over_the_axes_is_the_reduction(name, number):
         run = Run({})
         names = {n: Var(n, dtype) for n in ("acc", "best", "x")}
         if isinstance(op.lowering, ArgFold):
-            better = loops.scalar(op.lowering.better, names)
+            better = scalar(op.lowering.better, names)
             best = 0
             for i, element in enumerate(line):
                 run.names.update(best=line[best], x=element)
@@ -103,7 +104,7 @@ def test_a_fold_over_the_axes_is_the_reduction(name, number):
             continue
         init = op.lowering.init
         run.names["acc"] = _limit(init, x.dtype) if isinstance(init, str) else x.dtype.type(init)
-        combine = loops.scalar(op.lowering.combine, names)
+        combine = scalar(op.lowering.combine, names)
         for element in line:
             run.names["x"] = element
             run.names["acc"] = run.value(combine)

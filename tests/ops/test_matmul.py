@@ -96,22 +96,33 @@ def test_the_large_transposed_product_is_right():
     assert [t.a for t in tiles(statements)] == ["x1"]
 
 
-@pytest.mark.parametrize("transpose_a", [False, True])
-@pytest.mark.parametrize("n", [256, 259])
-def test_a_wide_right_operand_is_copied_into_panels(transpose_a, n):
-    x, y = operands(3, 66, n, transpose_a, False)
-    if transpose_a:
-        types = [TensorType(F32, (B, 64)), TensorType(F32, (B, n))]  # a gradient to weights: the sum runs over the batch
-        x, y = x[:3, :1].repeat(64, axis=1), y[:3]
-        extents = {"b": 3}
-    else:
-        types, extents = [TensorType(F32, (B, 66)), TensorType(F32, y.shape)], {"b": 3}
-    attrs = {"transpose_a": transpose_a}
-    found, times, statements = traced_nest(MATMUL, [x, y], attrs, types, extents)
-    np.testing.assert_allclose(found, MATMUL.eval(x, y, transpose_a, False), rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize(("m", "k", "n", "transpose_b"), [(256, 9, 40, False), (257, 8, 33, False), (256, 17, 40, True)])
+def test_a_right_operand_that_many_rows_read_is_copied_into_panels(m, k, n, transpose_b):
+    x, y = operands(m, k, n, False, transpose_b)
+    found, times, statements = traced_nest(MATMUL, [x, y], {"transpose_b": transpose_b})
+    np.testing.assert_allclose(found, MATMUL.eval(x, y, False, transpose_b), rtol=1e-4, atol=1e-4)
     assert (times == 1).all()
     (tile,) = tiles(statements)
-    assert tile.b == "out_panels" and tile.b_inner.value == 32
+    assert tile.b == "out_panels" and (tile.b_inner.value, tile.b_unit.value) == (16, 16 * k)
+
+
+def test_a_gradient_to_wide_weights_reads_its_left_operand_turned_once():
+    types = [TensorType(F32, (B, 64)), TensorType(F32, (B, 256))]  # the sum runs over the batch
+    g = np.random.default_rng(0)
+    x, y = (g.standard_normal((5, n)).astype(np.float32) for n in (64, 256))
+    found, times, statements = traced_nest(MATMUL, [x, y], {"transpose_a": True}, types, {"b": 5})
+    np.testing.assert_allclose(found, x.T @ y, rtol=1e-4, atol=1e-4)
+    assert (times == 1).all()
+    (tile,) = tiles(statements)
+    assert (tile.a, tile.a_inner.value) == ("out_rows", 1)
+
+
+def test_a_small_transposed_right_operand_is_read_where_it_is():
+    x, y = operands(7, 9, 20, False, True)
+    found, _, statements = traced_nest(MATMUL, [x, y], {"transpose_b": True})
+    np.testing.assert_allclose(found, x @ y.T, rtol=1e-4, atol=1e-5)
+    (tile,) = tiles(statements)
+    assert len(statements) == 1 and (tile.b, tile.b_column.value, tile.b_inner.value) == ("x1", 9, 1)
 
 
 def test_narrow_products_are_plain_loops():
