@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 BACKENDS = ("cpu", "interpret", "python")
+CONVOLUTIONS = ("auto", "direct", "winograd")
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class Settings:
 
     threads: worker threads of a run, the calling one counted; backend: `cpu` (compiled), `interpret` (NumPy, node by node) or
     `python` (the generated source run as plain Python: slow, for tests); verify: check the IR between passes;
-    cache_dir: where generated source and object code are kept.
+    cache_dir: where generated source and object code are kept; convolution: `auto` (with fewer multiplications where the error that this
+    brings is within 1e-5 of the largest result), `direct` (never) or `winograd` (wherever there is a form, larger ones too).
     """
 
     threads: int
     backend: str
     verify: bool
     cache_dir: Path
+    convolution: str = "auto"
 
 
 def _read_environment() -> Settings:
@@ -35,6 +38,9 @@ def _read_environment() -> Settings:
     backend = environment.get("FLOWC_BACKEND", "cpu")
     if backend not in BACKENDS:
         raise ValueError(f"FLOWC_BACKEND={backend!r}: one of {', '.join(BACKENDS)} is expected")
+    convolution = environment.get("FLOWC_CONVOLUTION", "auto")
+    if convolution not in CONVOLUTIONS:
+        raise ValueError(f"FLOWC_CONVOLUTION={convolution!r}: one of {', '.join(CONVOLUTIONS)} is expected")
     threads_text = environment.get("FLOWC_THREADS", "")
     if threads_text:
         if not threads_text.isdigit() or int(threads_text) < 1:
@@ -45,7 +51,7 @@ def _read_environment() -> Settings:
     folder = environment.get("FLOWC_CACHE_DIR")
     if not folder:
         folder = os.path.join(environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flowc")
-    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), Path(folder))
+    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), Path(folder), convolution)
 
 
 _current: Settings | None = None

@@ -102,6 +102,9 @@ class Evaluator:
             case loops.Let(name=name, value=value) | loops.Alloc(name=name, init=value, size=None):
                 assert value is not None
                 self.names[name] = self.value(value)
+            case loops.Alloc(name=name, dtype=dtype, size=int() as size):
+                self.buffers[name], self.stores[name] = _unwritten(size, dtype.numpy), np.zeros(size, np.int64)
+                self.writable.add(name)
             case loops.If(condition=condition, body=body, orelse=orelse):
                 self.run(body if self.value(condition) else orelse, False)
             case loops.Store(buffer=buffer, index=None, value=value, combine=combine):

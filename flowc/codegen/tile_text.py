@@ -228,6 +228,7 @@ def _part(dtype: str, rows: int, vectors: int, cut: bool) -> str:
             for i, v in cells:
                 put(f"  %t{i}_{v} = phi {vector} [ %s{i}_{v}, %outer_loop ], [ %f{i}_{v}, %inner_loop ]")
             b = [t.load(t.at("%b_at", place), mask) for place, mask in zip(places, masks, strict=True)]
+            put(f"  call void @llvm.prefetch.p0(ptr {t.at('%b_at', '%b_step')}, i32 0, i32 3, i32 1)")  # for the next product
             for i in range(rows):
                 x = t.splat(t.value(f"load {element}, ptr {t.at(a[i], '%a_at')}, align {t.size}"), element, vector)
                 for v in range(vectors):

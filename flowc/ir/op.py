@@ -98,7 +98,8 @@ class Nest:
 
     `build(inputs, out, types, result, attrs)` returns the statements that fill the result's buffer: `inputs` are the operands' flat
     buffer names, `out` the result's; `types` and `result` are TensorTypes; attrs a dict. Independent iterations stand in one
-    `parallel` For at the top. A `loops.NestPlan` instead of the statements asks for scratch buffers too.
+    `parallel` For at the top; a `vector` For that stores into the result stays in one line of its last axis. A `loops.NestPlan` instead of
+    the statements asks for scratch buffers too.
     """
 
     build: Callable[..., Any]

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from flowc.ir import loops
 from flowc.ir.function import CONSTANT
-from flowc.ir.loops import Alloc, Const, Expr, For, If, Load, Statement, Store, Tile
+from flowc.ir.loops import Alloc, Const, Expr, For, If, Let, Load, Statement, Store, Tile, Var
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
 from flowc.ir.types import I64
@@ -64,6 +64,8 @@ def _attach_all(k: KernelBuilder, root: Node, out: str, body: tuple[Statement, .
     for statement in body:
         if isinstance(statement, Tile) and statement.out == out:
             made.extend(_with_tile(k, root, statement, results, keep))
+        elif isinstance(statement, For) and _line_of(statement, out) is not None:
+            made.extend(_along_a_line(k, root, out, statement, results))
         elif isinstance(statement, Store) and statement.buffer == out:
             assert statement.index is not None
             made.extend(_instead_of_store(k, root, out, statement, results))
@@ -91,6 +93,50 @@ def _with_tile(k: KernelBuilder, root: Node, tile: Tile, results: list[Node], ke
     inner = For(j.name, ZERO, tile.columns, "vector", elements.close())
     elements.scopes[-1].statements.append(inner)
     return [*made, For(i.name, ZERO, tile.rows, "serial", elements.close())]
+
+
+def _line_of(loop: For, out: str) -> Expr | None:
+    """Where in `out` a vector loop begins that ends in storing one element after the other there."""
+    match loop:
+        case For(kind="vector", start=Const(value=0), body=(*before, Store(buffer=buffer, index=Expr() as at))) if buffer == out:
+            begin = _without(at, loop.var)
+            inside = [s.name for s in before if isinstance(s, Let | Alloc)]
+            plain = len(inside) == len(before) and begin is not None and not any(_reads_name(begin, name) for name in inside)
+            return begin if plain else None
+    return None
+
+
+def _along_a_line(k: KernelBuilder, root: Node, out: str, line: For, results: list[Node]) -> list[Statement]:
+    """A vector loop over one line of the result (`Nest` promises that it is one): where the line is, is worked out once."""
+    elements = k.elements
+    (*before, store), begin = line.body, _line_of(line, out)
+    assert isinstance(store, Store) and begin is not None
+    flat, j = _flat(k, root), Var(line.var, I64)
+    elements.open()
+    at = elements.let("at", begin, elements.scopes[-1])
+    lead = () if flat else tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
+    elements.open(before)
+    if root in k.result_names:
+        elements.scopes[-1].statements.append(store)
+    _store_results(k, root, Flat((at + j,)) if flat else (*lead[:-1], lead[-1] + j), store.value, results)
+    inner = replace(line, body=elements.close())
+    return [*elements.close(), inner]
+
+
+def _without(e: Expr, name: str) -> Expr | None:
+    """`e` less the variable, where it is a sum in which the variable stands once, as it is; else None."""
+    if isinstance(e, Var) and e.name == name:
+        return ZERO
+    if isinstance(e, loops.Apply) and e.function == "add":
+        for place, other in ((0, 1), (1, 0)):
+            rest = _without(e.args[place], name)
+            if rest is not None:
+                return None if _reads_name(e.args[other], name) else rest + e.args[other]
+    return None
+
+
+def _reads_name(e: Expr, name: str) -> bool:
+    return isinstance(e, Var) and e.name == name or any(_reads_name(inner, name) for inner in loops.operands(e))
 
 
 def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, results: list[Node]) -> list[Statement]:

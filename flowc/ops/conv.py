@@ -19,6 +19,7 @@ from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.loops import Alloc, Barrier, Expr, For, If, Let, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift, select
 from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, DType, TensorType
+from flowc.ops import winograd
 from flowc.ops.constructors import contraction
 from flowc.ops.inference import same_shapes
 from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, over, serial, smaller, unit, var, vector
@@ -125,15 +126,34 @@ def _slide(
     plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (tile,)))
 
 
+def _by_tiles(
+    plan: Plan, out: str, image: str, filter: str, dtype: DType, shape: Shape, before: tuple[Dim, Dim], places: tuple[Dim, Dim],
+    window: tuple[Dim, Dim], channels: tuple[Dim, Dim],
+) -> bool:  # fmt: skip
+    """A convolution with fewer multiplications, where one is chosen; `shape`: of the images, `before`: the zeros to come before them."""
+    f = winograd.chosen(window, channels, places, dtype, channels[0])
+    if f is None:
+        return False
+    (ci, co), (height, width) = channels, places  # `chosen` knows them all
+    tiles = winograd.Tiles(f, shape[0], (int(height), int(width)), winograd.most_tiles(f, int(ci)))  # type: ignore[arg-type]
+    whole = _padded(plan, image, dtype, shape, before, tiles.padded, f"{out}_padded")
+    statements, spaces = winograd.slide(out, whole, filter, tiles, (int(ci), int(co)))  # type: ignore[arg-type]
+    plan[0].extend(statements)
+    plan[1].extend(spaces)
+    return True
+
+
 def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
     x, filter = (t.dims for t in types)
     rows, columns = _axes("conv2d", x, filter, **attrs)
     if result.dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),))
     plan: Plan = ([], [])
-    padded = (rows.padded, columns.padded)
-    image = _padded(plan, inputs[0], result.dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
+    padded, before = (rows.padded, columns.padded), (rows.before, columns.before)
     places, window = (rows.places, columns.places), (filter[0], filter[1])
+    if rows.stride == columns.stride == 1 and _by_tiles(plan, out, inputs[0], inputs[1], result.dtype, x, before, places, window, (filter[2], filter[3])):
+        return NestPlan(tuple(plan[0]), tuple(plan[1]))
+    image = _padded(plan, inputs[0], result.dtype, x, before, padded, f"{out}_padded")
     _slide(plan, out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), (rows.stride, columns.stride))
     return NestPlan(tuple(plan[0]), tuple(plan[1]))
 
@@ -179,6 +199,8 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
         plan[1].append((turned, result.dtype, product(filter)))
     padded = (x[1] + filter[0] - 1, x[2] + filter[1] - 1)
     before = (filter[0] - 1 - rows.before, filter[1] - 1 - columns.before)
+    if _by_tiles(plan, out, inputs[1], turned, result.dtype, ct, before, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2])):
+        return NestPlan(tuple(plan[0]), tuple(plan[1]))
     image = _padded(plan, inputs[1], result.dtype, ct, before, padded, f"{out}_padded")
     if image != inputs[1] and len(plan[0]) == 4:
         del plan[0][1]  # the two preparations do not wait for each other
@@ -230,6 +252,16 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
         return NestPlan((_plain_filter_grad(inputs, out, result, x, ct, rows, columns),))
     plan: Plan = ([], [])
     padded = (rows.padded, columns.padded)
+    places = (rows.places, columns.places)
+    f = winograd.chosen((filter[0], filter[1]), (filter[2], filter[3]), places, dtype, None) if rows.stride == columns.stride == 1 else None
+    if f is not None:
+        inputs_outputs = (int(filter[2]), int(filter[3]))  # type: ignore[arg-type]
+        shape = (int(places[0]), int(places[1]))  # type: ignore[arg-type]
+        parts_of = winograd.Tiles(f, x[0], shape, winograd.most_summed_tiles(f, inputs_outputs))
+        image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), parts_of.padded, f"{out}_padded")
+        change = _padded(plan, inputs[1], dtype, ct, (0, 0), (parts_of.rows * f.m, parts_of.columns * f.m), f"{out}_ct")
+        statements, spaces = winograd.filter_gradient(out, image, change, parts_of, inputs_outputs)
+        return NestPlan((*plan[0], *statements), (*plan[1], *spaces))
     image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
@@ -244,7 +276,8 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
         b_at=image_place(var("image"), ZERO, ZERO, *ct[1:]) + column,
         rows=smaller(extent(fused) - line, many), columns=smaller(n - column, width), outer=extent(ct[1]), inner=extent(ct[2]),
         out_row=n, a_row=index(1), a_outer=image_line * rows.stride, a_inner=wide * columns.stride,
-        b_unit=index(unit(dtype)), b_column=index(1), b_outer=ct_line, b_inner=n, accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=dtype, block=block,
+        b_unit=index(unit(dtype)), b_column=index(1), b_outer=ct_line, b_inner=n,
+        accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=dtype, block=block,
     )  # fmt: skip
     tiles = serial("i", extent(filter[0]), serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile)))
     first, last = (var("chunk") + i for i in (0, 1))

@@ -64,15 +64,19 @@ def test_a_reduction_counts_an_addition_for_each_element_and_the_joining_of_its_
     assert 10 * b <= found.flops <= 10 * b + 64
 
 
-def test_a_convolution_counts_two_operations_for_each_weight_and_output_element():
-    found = counted(
-        """def f(x: f32[b, 14, 14, 8], w: f32[5, 5, 8, 16]):
+CONVOLUTION = """def f(x: f32[b, 14, 14, 8], w: f32[5, 5, 8, 16]):
     y: f32[b, 14, 14, 16] = conv2d(x, w, strides=(1, 1), padding="SAME")
     return y
-""",
-        b=3,
-    )
-    assert found.flops == 2 * 3 * 14 * 14 * 16 * 5 * 5 * 8
+"""
+
+
+def test_a_convolution_counts_two_operations_for_each_weight_and_output_element():
+    with override(convolution="direct"):
+        assert counted(CONVOLUTION, b=3).flops == 2 * 3 * 14 * 14 * 16 * 5 * 5 * 8
+
+
+def test_a_convolution_by_tiles_counts_what_it_saves():
+    assert counted(CONVOLUTION, b=30).flops < 30 * 14 * 14 * 16 * 5 * 5 * 8
 
 
 def kernel_of(*body, size=B * 10):

@@ -1,0 +1,176 @@
+"""Convolution with fewer multiplications: its matrices, its loops against the definition, when it is chosen, and how exact it is."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from flowc import config
+from flowc.ir.dims import Sym
+from flowc.ir.function import Builder
+from flowc.ir.op import OPS
+from flowc.ir.types import F32, F64, TensorType
+from flowc.ops import winograd
+from flowc.runtime.executable import build
+from tests.loop_evaluator import traced_nest
+from tests.ops.test_conv_pool import conv_case
+
+CONV = ("conv2d", "conv2d_input_grad", "conv2d_filter_grad")
+
+
+@pytest.mark.parametrize(("m", "r"), [(4, 5), (4, 3), (6, 3), (2, 3)])
+def test_the_matrices_give_the_filtering_exactly(m: int, r: int) -> None:
+    """In fractions: A^T [(G w) * (B^T d)] is the sliding sum, for unit vectors of w and d, and so for all."""
+    f = winograd.form(m, r)
+    for i in range(r):
+        for j in range(f.n):
+            weights, data = [f.filter[k][i] for k in range(f.n)], [f.data[k][j] for k in range(f.n)]
+            found = [sum((row[k] * weights[k] * data[k] for k in range(f.n)), Fraction(0)) for row in f.back]
+            assert found == [Fraction(int(place + i == j)) for place in range(m)]
+
+
+@pytest.mark.parametrize("matrix", ["back", "filter", "data"])
+def test_shared_parts_leave_the_sums_what_they_are(matrix: str) -> None:
+    """`combine` against the plain product, by NumPy over the statements that it makes."""
+    from flowc.ir.loops import Apply, Const, Var
+
+    rows = getattr(winograd.form(4, 5), matrix)
+    values = np.random.default_rng(0).normal(size=len(rows[0]))
+    made, results = winograd.combine(rows, [Var(f"x{j}", F64) for j in range(len(values))], "t")
+    known = {f"x{j}": v for j, v in enumerate(values)}
+    count = 0
+
+    def value(e: object) -> float:
+        nonlocal count
+        match e:
+            case Var(name=name):
+                return float(known[name])
+            case Apply(function=function, args=(left, right)):
+                count += 1
+                a, b = value(left), value(right)
+                return {"add": a + b, "sub": a - b, "mul": a * b}[function]
+            case Const(value=number):
+                return float(number)
+        raise AssertionError(e)
+
+    for let in made:
+        known[let.name] = value(let.value)
+    np.testing.assert_allclose([value(r) for r in results], np.array(rows, float) @ values, rtol=1e-12)
+    plain = sum(2 * sum(1 for c in row if c) - 1 for row in rows)
+    assert count < plain
+
+
+GEOMETRIES = [
+    # images, filter, strides, padding, dilations
+    ((1, 8, 8, 8), (5, 5, 8, 8), (1, 1), "SAME", (1, 1)),
+    ((2, 9, 7, 8), (5, 5, 8, 17), (1, 1), "SAME", (1, 1)),
+    ((3, 11, 12, 9), (5, 5, 9, 8), (1, 1), "VALID", (1, 1)),
+    ((2, 8, 7, 8), (3, 3, 8, 9), (1, 1), "SAME", (1, 1)),
+    ((5, 10, 6, 8), (3, 3, 8, 8), (1, 1), "VALID", (1, 1)),
+]
+
+
+@pytest.mark.parametrize("name", CONV)
+@pytest.mark.parametrize("place", [0, 3])
+def test_the_loops_follow_the_definition(name: str, place: int) -> None:
+    """As their own meaning, element by element, with the batch known at run time."""
+    arrays, attrs, wanted = conv_case(name, GEOMETRIES[place], "float32")
+    batched = {"conv2d": (True, False), "conv2d_input_grad": (False, True, True), "conv2d_filter_grad": (True, True, False)}[name]
+    types = [TensorType(F32, (Sym.named("n"), *a.shape[1:]) if batch else a.shape) for a, batch in zip(arrays, batched, strict=True)]
+    found, times, statements = traced_nest(OPS[name], arrays, attrs, types, {"n": GEOMETRIES[place][0][0]})
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+    assert (times == 1).all(), "each element is written once"
+    assert uses_products(statements)
+
+
+def compiled(name: str, arrays: list[np.ndarray], attrs: dict) -> np.ndarray:
+    """The compiled kernel's result; the batch is a symbol."""
+    b = Builder(name)
+    operands = [b.param(f"x{i}", TensorType(F32, a.shape)) for i, a in enumerate(arrays)]
+    return build(b.finish([b.apply(name, *operands, **attrs)])).run(arrays)[0]
+
+
+@pytest.mark.parametrize("name", CONV)
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_the_compiled_loops_follow_the_definition(name: str, geometry: tuple) -> None:
+    arrays, attrs, wanted = conv_case(name, geometry, "float32")
+    np.testing.assert_allclose(compiled(name, arrays, attrs), wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+
+
+def values(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    g = np.random.default_rng(seed)
+    match kind:
+        case "normal":
+            drawn = g.standard_normal(shape)
+        case "activations":
+            drawn = np.maximum(g.standard_normal(shape), 0)
+        case "unit":
+            drawn = g.random(shape)
+        case "bytes":
+            drawn = g.integers(0, 256, shape)
+        case "offset":
+            drawn = 1 + 0.1 * g.standard_normal(shape)
+        case _:
+            drawn = g.standard_normal(shape) * (g.random(shape) < 0.25) * 1e-3  # a gradient behind a pool and a relu
+    return drawn.astype(np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["normal", "activations", "unit", "bytes", "offset"])
+@pytest.mark.parametrize(("r", "ci", "co"), [(5, 16, 16), (5, 32, 64), (5, 64, 32), (3, 32, 32), (3, 64, 64), (3, 256, 32)])
+def test_the_error_is_within_a_hundred_thousandth_of_the_largest_result(kind: str, r: int, ci: int, co: int) -> None:
+    """What `FORMS` promises, for the three products of a layer with He's weights, against sums in float64."""
+    x = values(kind, (8, 14, 14, ci), 0)
+    w = (np.random.default_rng(1).standard_normal((r, r, ci, co)) * np.sqrt(2 / (r * r * ci))).astype(np.float32)
+    ct = values("gradient", (8, 14, 14, co), 2)
+    attrs = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
+    for name, arrays in (("conv2d", [x, w]), ("conv2d_input_grad", [w, ct, x]), ("conv2d_filter_grad", [x, ct, w])):
+        if winograd.chosen((r, r), (ci, co), (14, 14), F32, {"conv2d": ci, "conv2d_input_grad": co}.get(name)) is None:
+            continue
+        exact = OPS[name].eval(*(a.astype(np.float64) for a in arrays), **attrs)
+        found = compiled(name, arrays, attrs)
+        assert np.abs(found - exact).max() <= 1e-5 * np.abs(exact).max(), name
+
+
+def uses_products(statements: tuple) -> bool:
+    from tests.ops.test_conv_pool import tiles
+
+    return any(not t.is_single for t in tiles(statements))
+
+
+@pytest.mark.parametrize("name", CONV)
+def test_an_empty_batch_gives_nothing_or_zeros(name: str) -> None:
+    arrays, attrs, _ = conv_case(name, GEOMETRIES[0], "float32")
+    empty = [a[:0] if a.shape[0] == 1 else a for a in arrays]
+    found, _, _ = traced_nest(OPS[name], empty, attrs)
+    np.testing.assert_array_equal(found, OPS[name].eval(*empty, **attrs))
+
+
+def chosen(window=(5, 5), channels=(32, 64), places=(14, 14), dtype=F32, summed=32):
+    return winograd.chosen(window, channels, places, dtype, summed)
+
+
+def test_it_is_chosen_where_it_pays_and_stays_exact() -> None:
+    assert chosen() == winograd.form(4, 5)
+    assert chosen(window=(3, 3)) == winograd.form(4, 3)
+    for other in (
+        {"window": (1, 1)}, {"window": (5, 3)}, {"window": (7, 7)}, {"channels": (1, 32)}, {"places": (2, 2)}, {"dtype": F64}, {"summed": 65},
+        {"places": (Sym.named("h"), 14)},
+    ):  # fmt: skip
+        assert chosen(**other) is None, other
+
+
+def test_the_setting_turns_it_off_or_asks_for_more() -> None:
+    with config.override(convolution="direct"):
+        assert chosen() is None
+    with config.override(convolution="winograd"):
+        assert chosen(summed=1000) == winograd.form(4, 5)
+        assert chosen(window=(3, 3)) == winograd.form(6, 3)
+
+
+def test_an_unknown_setting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWC_CONVOLUTION", "fast")
+    with pytest.raises(ValueError, match="FLOWC_CONVOLUTION='fast': one of auto, direct, winograd is expected"):
+        config._read_environment()
