@@ -204,30 +204,3 @@ _ENCODE: dict[str, Callable[[Node, Any], bytes]] = {
 
 def _unfit(kind: type[InvalidArgumentError], node: Node, why: str) -> InvalidArgumentError:
     return kind(f"summary {node.name}: {why}", repr(node), node.loc)
-
-
-# summaries from Python's own numbers
-
-
-class Summary:
-    """TensorFlow's message, for numbers that come from no tensor: `tf.Summary(value=[tf.Summary.Value(tag="accuracy", simple_value=0.9)])`."""
-
-    class Value:
-        """One number under a tag."""
-
-        def __init__(self, tag: str, simple_value: float) -> None:
-            self.tag = tag
-            self.simple_value = float(simple_value)
-
-    class Values(list["Summary.Value"]):
-        def add(self, tag: str, simple_value: float) -> Summary.Value:
-            """Append a Value."""
-            self.append(Summary.Value(tag, simple_value))
-            return self[-1]
-
-    def __init__(self, value: Sequence[Summary.Value] = ()) -> None:
-        self.value = Summary.Values(value)
-
-    def SerializeToString(self) -> bytes:
-        """What `FileWriter.add_summary` writes."""
-        return b"".join([events.scalar_value(v.tag, v.simple_value) for v in self.value])
