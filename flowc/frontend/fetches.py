@@ -66,6 +66,11 @@ class Fetches:
         return _packer(self.key, leaves)
 
 
+def title(targets: Sequence[Node]) -> str:
+    """The names of what is fetched, as a title: `loss, GradientDescent`."""
+    return ", ".join(node.name.removesuffix("/run") for node in targets)
+
+
 def _packer(key: Any, leaves: Any) -> Pack:
     if isinstance(key, Node) or key[0] is None:
         position = next(leaves)
