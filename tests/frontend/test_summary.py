@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import flowc as tf
+from flowc import config
+from flowc.codegen import build
 from flowc.errors import DTypeError, FeedError, FlowcError, FlowcWarning, GraphError, InvalidArgumentError, ShapeError
 from flowc.frontend.fetches import Fetches
 from tests.frontend.tfevents import decode_png, fields, files, read, values
@@ -69,15 +71,32 @@ def test_a_summarys_control_dependencies_run_with_it():
         assert session.run(v) == 1.0
 
 
-def test_a_run_that_fetches_no_summary_is_compiled_as_if_there_were_none():
-    x = tf.placeholder(tf.float32, [3])
-    loss = tf.reduce_sum(tf.square(x))
-    with tf.Session() as session:
-        before = str(session.executable(loss, {x: [1, 2, 3]}).module)
+def test_a_run_that_fetches_no_summary_is_the_very_same_program():
+    x = tf.placeholder(tf.float32, [None, 3])
+    w = tf.Variable(tf.zeros([3]))
+    loss = tf.reduce_sum(tf.square(x * w - 1.0))
+    train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+    feeds = {x: np.ones((4, 3))}
+    with config.override(backend="cpu"):
+        before, made = tf.Session().executable([train, loss], feeds), build.compilations
         tf.summary.scalar("loss", loss)
-        tf.summary.histogram("x", x)
-        tf.summary.merge_all()
-        assert str(session.executable(loss, {x: [1, 2, 3]}).module) == before
+        tf.summary.histogram("w", w)
+        tf.summary.image("x", tf.reshape(x * 2.0, [1, -1, 3, 1]))
+        merged = tf.summary.merge_all()
+        tf.get_default_graph().signatures.clear()  # so that it is worked out anew
+        after = tf.Session().executable([train, loss], feeds)
+        assert after is not before and after.source == before.source and str(after.module) == str(before.module)
+        assert after.source_path == before.source_path and build.compilations == made
+        assert tf.Session().executable([train, loss, merged], feeds).source != before.source
+
+
+def test_what_a_summary_tells_of_is_computed_by_the_runs_own_kernels():
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    loss = tf.reduce_sum(tf.square(x), name="loss")
+    merged = tf.summary.merge([tf.summary.scalar("loss", loss), tf.summary.histogram("distance", tf.sqrt(loss, name="distance"))])
+    with config.override(backend="cpu"), tf.Session() as session:
+        program = session.executable([loss, merged], {x: np.ones((4, 3))})
+        assert program.expect_fused("distance") == program.expect_fused("loss") and len(program.kernels) == 1
 
 
 def test_a_run_that_is_put_off_gives_nothing_for_a_summary():
