@@ -30,6 +30,14 @@ class FileWriter:
     Events wait until there are `max_queue` of them, or for `flush_secs` at most; `flush`, `close` and the program's end write what waits.
     Whatever is written can be read, also where the process is killed. The file's name ends in `filename_suffix`. Several threads may share
     a writer. FlowcError names a folder or file that cannot be written.
+
+    >>> import tempfile, flowc as tf
+    >>> with tempfile.TemporaryDirectory() as logs, tf.summary.FileWriter(logs) as writer:
+    ...     writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="accuracy", simple_value=0.5)]), global_step=7)
+    ...     writer.flush()
+    ...     file = writer.path
+    ...     [(event.step, value.tag, value.simple_value) for event in tf.train.summary_iterator(file) for value in event.summary.value]
+    [(7, 'accuracy', 0.5)]
     """
 
     def __init__(
@@ -63,6 +71,11 @@ class FileWriter:
 
     def get_logdir(self) -> str:
         return self._directory
+
+    @property
+    def path(self) -> str:
+        """The event file."""
+        return self._file.path
 
     # adding
 

@@ -78,7 +78,16 @@ class Plan:
 
 
 class Session:
-    """Runs parts of `graph` (by default the default graph) and keeps its variables' values. A context manager that closes itself."""
+    """Runs parts of `graph` (by default the default graph) and keeps its variables' values. A context manager that closes itself.
+
+    >>> import flowc as tf
+    >>> with tf.Graph().as_default(), tf.Session() as sess:
+    ...     x, total = tf.placeholder(tf.float32, [None]), tf.Variable(0.0)
+    ...     add = total.assign_add(tf.reduce_sum(x))
+    ...     sess.run(total.initializer)
+    ...     [sess.run(add, {x: values}).item() for values in ([1, 2], [3, 4, 5])]
+    [3.0, 15.0]
+    """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
         self.graph: Graph = graph or get_default_graph()

@@ -29,7 +29,17 @@ from flowc.ops.summary import STRING
 
 
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> Tensor:
-    """A summary of one number. ShapeError where `tensor` has axes."""
+    """A summary of one number. ShapeError where `tensor` has axes.
+
+    >>> import flowc as tf
+    >>> with tf.Graph().as_default(), tf.Session() as sess:
+    ...     text = sess.run(tf.summary.scalar("loss", 0.25))
+    >>> print(tf.Summary.FromString(text))
+    value {
+      tag: "loss"
+      simple_value: 0.25
+    }
+    """
     with _scope(name, family, tensor) as (graph, scope, tag):
         value = convert(tensor, None, "values", graph)
         return _collected(emit("scalar_summary", (value,), scope, graph, tag=tag), collections)

@@ -358,6 +358,15 @@ def compile(
     then every new shape is traced and built anew, except for the first axis of the arguments named in `batch`, which is one symbol.
     static: names of arguments that stay Python values (flags, sizes); a new value is traced anew. Strings, None and functions are so
     by themselves. name: the IR function's.
+
+    >>> import numpy as np, flowc
+    >>> @flowc.compile
+    ... def distance(x: flowc.f32["n"], y: flowc.f32["n"]):
+    ...     return flowc.sqrt(flowc.sum((x - y) ** 2))
+    >>> distance(np.array([3, 0]), np.array([0, 4]))
+    np.float32(5.0)
+    >>> distance(np.zeros(9), np.ones(9)), distance.compilations
+    (np.float32(3.0), 1)
     """
     if isinstance(function, TensorType):
         types, function = (function, *types), None
