@@ -15,10 +15,10 @@ np.random.seed(0)  # next_batch shuffles with it
 digits = read_data_sets(sys.argv[1], one_hot=True) if len(sys.argv) > 1 else load_digits(one_hot=True)
 pixels = digits.train.images.shape[1]
 
-x = tf.placeholder(tf.float32, [None, pixels])
-labels = tf.placeholder(tf.float32, [None, 10])
-W = tf.Variable(tf.zeros([pixels, 10]))
-b = tf.Variable(tf.zeros([10]))
+x = tf.placeholder(tf.float32, [None, pixels], name="images")
+labels = tf.placeholder(tf.float32, [None, 10], name="labels")
+W = tf.Variable(tf.zeros([pixels, 10]), name="W")
+b = tf.Variable(tf.zeros([10]), name="b")
 y = tf.nn.softmax(tf.matmul(x, W) + b)
 cross_entropy = tf.reduce_mean(-tf.reduce_sum(labels * tf.log(y), reduction_indices=[1]))
 train = tf.train.GradientDescentOptimizer(0.5).minimize(cross_entropy)

@@ -79,8 +79,9 @@ class Browser:
         return answer["result"].get("value")
 
     def wait_for(self, script: str) -> Any:
-        """The value of an expression as soon as it is true: it is looked at with each picture that the page draws."""
-        return self.evaluate(f"new Promise(done => {{ const look = () => {{ const found = {script}; found ? done(found) : setTimeout(look, 50); }}; look(); }})")
+        """The value of an expression as soon as it is true: the page looks at it again and again."""
+        look = f"const look = () => {{ const found = {script}; found ? done(found) : setTimeout(look, 50); }}"
+        return self.evaluate(f"new Promise(done => {{ {look}; look(); }})")
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))

@@ -126,8 +126,9 @@ def test_summaries_made_by_hand_are_read(tmp_path):
     histogram = tf.HistogramProto(min=1, max=3, num=3, sum=6, sum_squares=14, bucket_limit=[2, 4], bucket=[1, 2])
     picture = tf.Summary.Image(height=1, width=1, colorspace=1, encoded_image_string=b"png")
     with tf.summary.FileWriter(tmp_path) as writer:
-        values = [tf.Summary.Value(tag="number", simple_value=0.5), tf.Summary.Value(tag="spread", histo=histogram), tf.Summary.Value(tag="picture", image=picture)]
-        writer.add_summary(tf.Summary(value=values), 7)
+        summary = tf.Summary(value=[tf.Summary.Value(tag="number", simple_value=0.5), tf.Summary.Value(tag="spread", histo=histogram)])
+        summary.value.add(tag="picture", image=picture)
+        writer.add_summary(summary, 7)
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [(s.step, s.value) for s in events.Scalars("number")] == [(7, 0.5)]
     assert list(events.Histograms("spread")[0].histogram_value.bucket) == [1, 2]
@@ -241,7 +242,8 @@ def test_a_real_server_shows_what_the_tensorboard_program_logs(tmp_path, serve):
         image = json.loads(ask(address, "plugin/images/images", run="run", tag=tag, sample=0))[-1]
         picture = decode_png(ask(address, "plugin/images/individualImage?" + image["query"]))
         assert picture.shape == (28, 280, 1) and int(picture.max()) - int(picture.min()) > 100  # the columns of W side by side
-        assert len(json.loads(ask(address, "plugin/scalars/scalars", run="run", tag=list(tags(address, "scalars"))[0]))) == 30
+        (scalar,) = tags(address, "scalars")
+        assert len(json.loads(ask(address, "plugin/scalars/scalars", run="run", tag=scalar))) == 30
 
 
 # all elements that a selector finds, inside the page's components too

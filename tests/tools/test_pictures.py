@@ -8,9 +8,9 @@ import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
-import pictures
 import pytest
 
+import pictures
 from flowc import config
 from flowc.viz.draw import can_draw
 
