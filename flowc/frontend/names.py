@@ -22,6 +22,7 @@ _DTYPES = listed(
     "float16=F16 float32=F32 float64=F64 half=F16 double=F64 int8=I8 int16=I16 int32=I32 int64=I64 uint8=U8 uint16=U16 uint32=U32 "
     "uint64=U64 bool=BOOL as_dtype DType",
 )
+_DTYPES |= {"string": "flowc.ops.summary:STRING"}
 _MATH = listed(
     "flowc.frontend.math",
     "add subtract multiply div divide truediv realdiv floordiv floor_div=floordiv floormod mod pow maximum minimum squared_difference equal not_equal "
@@ -219,7 +220,6 @@ _ABSENT = {
     "Print": "fetch the tensor with session.run and print it",
     "py_func": "compute with NumPy between two runs and feed the result",
     "py_function": "compute with NumPy between two runs and feed the result",
-    "string": "flowc computes with numbers only",
     "complex64": "flowc has no complex numbers",
     "complex128": "flowc has no complex numbers",
     "bfloat16": _LATER,

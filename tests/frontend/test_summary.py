@@ -113,7 +113,7 @@ def test_a_summary_is_no_operand(use):
 
 def test_a_summary_is_not_fed():
     summary = tf.summary.scalar("loss", 1.0)
-    with pytest.raises(FeedError, match="loss: a summary cannot be fed"):
+    with pytest.raises(FeedError, match="loss: text and summaries cannot be fed"):
         run(tf.constant(1.0), {summary: b""})
 
 
@@ -300,15 +300,49 @@ def test_text_keeps_its_shape(given, shape, items):
     assert fields(fields(value[9][0])[1][0])[1] == [b"text"]
 
 
-@pytest.mark.parametrize("given", [1.0, ["a", 2], None, [["a"], ["b", "c"]]])
+@pytest.mark.parametrize("given", [1.0, ["a", 2], None, [["a"], [1]], np.zeros(2), []])
 def test_text_is_made_of_strings(given):
     with pytest.raises(DTypeError, match=r"summary\.text: strings are expected"):
         tf.summary.text("note", given)
 
 
-def test_text_does_not_come_from_a_tensor():
+def test_lists_of_strings_of_different_lengths_are_no_tensor():
+    with pytest.raises(ShapeError, match="strings in lists of different lengths"):
+        tf.summary.text("note", [["a"], ["b", "c"]])
+
+
+def test_text_does_not_come_from_numbers():
     with pytest.raises(DTypeError, match=r"summary\.text"):
         tf.summary.text("note", tf.constant(1.0))
+
+
+def test_text_comes_from_constants_of_strings():
+    settings = {"rate": 0.5, "steps": 100}
+    table = tf.stack([tf.convert_to_tensor([name, str(value)]) for name, value in sorted(settings.items())])
+    found = values(run(tf.summary.merge([tf.summary.text("settings", table), tf.summary.scalar("x", 1.0), tf.summary.text("note", tf.constant("süß"))])))
+    tensor = fields(found["settings"][8][0])
+    assert tensor[8] == [b"rate", b"0.5", b"steps", b"100"] and [fields(d)[1][0] for d in fields(tensor[2][0])[2]] == [2, 2]
+    assert fields(found["note"][8][0])[8] == ["süß".encode()] and found["x"][2] == [1.0]
+
+
+def test_a_constant_of_strings_has_a_type_and_gives_bytes():
+    one, two = tf.constant("süß", name="one"), tf.constant([["a"], ["b"]], dtype=tf.string)
+    assert (one.dtype, one.shape.as_list(), two.shape.as_list(), one.op.type) == (tf.string, [], [2, 1], "Const")
+    assert tf.convert_to_tensor(one) is one
+    found = run({"one": one, "two": [two, tf.constant(1.0)]})
+    assert found["one"] == "süß".encode() and found["two"][0].tolist() == [[b"a"], [b"b"]] and found["two"][1] == 1.0
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: tf.constant("a") + 1.0, lambda: tf.constant(1.0) + "a", lambda: tf.placeholder(tf.string), lambda: tf.cast(1.0, tf.string),
+        lambda: tf.constant([1.0], dtype=tf.string), lambda: tf.Variable("a"), lambda: tf.zeros([2], tf.string), lambda: tf.placeholder("string"),
+    ],
+)  # fmt: skip
+def test_nothing_is_computed_with_strings(use):
+    with pytest.raises(DTypeError, match=r"strings|numbers|text"):
+        use()
 
 
 # the file writer
