@@ -14,9 +14,11 @@ y = tf.placeholder(tf.float32)
 loss = tf.reduce_sum((W * x + b - y) ** 2)
 train = tf.train.GradientDescentOptimizer(0.01).minimize(loss)
 
+losses = []
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for _ in range(1000):
         sess.run(train, {x: xs, y: ys})
-    slope, offset, value = sess.run([W, b, loss], {x: xs, y: ys})
-    print(f"W {slope[0]:.4f}  b {offset[0]:.4f}  loss {value:.1e}")
+        losses.append(sess.run(loss, {x: xs, y: ys}))
+    slope, offset = sess.run([W, b])
+    print(f"W {slope[0]:.4f}  b {offset[0]:.4f}  loss {losses[-1]:.1e}")

@@ -67,7 +67,13 @@ def settings() -> Settings:
 
 @contextmanager
 def override(**changes: Any) -> Iterator[Settings]:
-    """Settings changed inside a `with` block: `with config.override(backend="interpret"): ...`."""
+    """Settings changed inside a `with` block.
+
+    >>> from flowc import config
+    >>> with config.override(backend="interpret"):
+    ...     config.settings().backend
+    'interpret'
+    """
     global _current
     before = settings()
     _current = replace(before, **changes)

@@ -1,21 +1,20 @@
 """`flowc bench`: one run of a script, or a compiled function, becomes a table of its kernels' times.
 
     title, profile = bench(subject, {"b": 128}, runs=20)
-    print(text_of(title, profile, "time"))
+    print(report(title, profile, "time"))
 
 Arguments are what the script feeds, or numbers between 0 and 1 where it feeds nothing; variables have their initial values.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from flowc import __version__, config
+from flowc import config
 from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject
 from flowc.errors import FlowcError
 from flowc.frontend.session import Session
@@ -46,24 +45,6 @@ def check(file: str | None) -> None:
         folder = Path(file).resolve().parent
         if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(file).is_dir():
             raise InputError(f"{file} cannot be written: {folder} is {'not writable, or it is a folder itself' if folder.is_dir() else 'no folder'}")
-
-
-def text_of(title: str, found: Profile, by: str) -> str:
-    """A heading and the table."""
-    count = len(found.kernels)
-    extents = "".join(f", {name}={value}" for name, value in found.extents.items())
-    threads = f"{found.threads} thread{'' if found.threads == 1 else 's'}"
-    heading = f"{title}: {count} kernel{'' if count == 1 else 's'}{extents}, {threads}\n"
-    return f"{heading}\n{found.table(by)}" if count else heading
-
-
-def write(file: str, model: str, measured: Sequence[tuple[str, Profile]]) -> None:
-    """The figures as JSON: {"flowc": version, "model": ..., "programs": [{"title": ..., "kernels": [...]}]}."""
-    programs = [{"title": title, **found.as_dict()} for title, found in measured]
-    try:
-        Path(file).write_text(json.dumps({"flowc": __version__, "model": model, "programs": programs}, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _of_run(run: GraphRun, extents: Mapping[str, int]) -> tuple[Function, list[np.ndarray]]:
@@ -154,4 +135,4 @@ def _array(name: str, dtype: DType, shape: tuple[int, ...], value: np.ndarray | 
     return np.zeros(shape, dtype.numpy)
 
 
-__all__ = ["bench", "check", "text_of", "write"]
+__all__ = ["bench", "check"]

@@ -211,16 +211,21 @@ def do_explain(options: argparse.Namespace) -> int:
 
 def do_bench(options: argparse.Namespace) -> int:
     from flowc import config
-    from flowc.cli.bench import bench, check, text_of, write
+    from flowc.cli.bench import bench, check
+    from flowc.cli.subject import InputError
+    from flowc.runtime.profile import report, write
 
     check(options.json)
     measured = []
     with config.override(threads=options.threads or config.settings().threads):
         for subject in _subjects(options):
             measured.append(bench(subject, dict(options.extent), options.runs))
-            print("\n" * (len(measured) > 1) + text_of(*measured[-1], options.sort), end="", flush=True)
+            print("\n" * (len(measured) > 1) + report(*measured[-1], options.sort), end="", flush=True)
     if options.json is not None:
-        write(options.json, options.model, measured)
+        try:
+            write(options.json, options.model, measured)
+        except OSError as error:
+            raise InputError(f"{options.json} cannot be written: {error.strerror}") from None
     return 0
 
 

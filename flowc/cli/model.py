@@ -25,7 +25,7 @@ from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, r
 from flowc.errors import FlowcError
 from flowc.frontend import scope
 from flowc.frontend.feeds import converter
-from flowc.frontend.fetches import Fetches
+from flowc.frontend.fetches import Fetches, title
 from flowc.frontend.scope import Graph
 from flowc.frontend.session import Session
 from flowc.frontend.tensor import Operation, Tensor
@@ -110,7 +110,7 @@ class Probe:
         if key not in self.known:
             self.known.add(key)
             fed = {node: value.shape for node, value in values.items()}
-            self.model.runs.append(GraphRun(graph, _title(resolved.targets), resolved.targets, fed, values))
+            self.model.runs.append(GraphRun(graph, title(resolved.targets), resolved.targets, fed, values))
 
 
 def load(path: str, args: Sequence[str] = (), whole: bool = False) -> Model:
@@ -157,10 +157,6 @@ def _line_in(path: str, trace: TracebackType | None) -> str | None:
     return f"{Path(path).name}:{line}" if line else None
 
 
-def _title(targets: Sequence[Node]) -> str:
-    return ", ".join(n.name.removesuffix("/run") for n in targets)
-
-
 def split(spec: str) -> tuple[str, str | None]:
     """`model.py:loss` as the file and the name; a file whose name holds a colon is found as it is."""
     if Path(spec).exists() or ":" not in spec:
@@ -202,7 +198,7 @@ def of_graph(model: Model, graph: Graph) -> GraphRun:
     unused = [n for n in graph.nodes if n not in used and n.op.effect is not Effect.VARIABLE]
     ends = [n for n in unused if n not in initial and not (n.control and initial.issuperset(n.control))]
     ends = [n for n in ends if not is_gradient(n.name)] or ends  # a gradient that nothing takes: to an input, say
-    return _with_shapes(model, graph, ends or graph.nodes[-1:], _title(ends or graph.nodes[-1:]))
+    return _with_shapes(model, graph, ends or graph.nodes[-1:], title(ends or graph.nodes[-1:]))
 
 
 def _with_shapes(model: Model, graph: Graph, targets: Sequence[Node], title: str) -> GraphRun:

@@ -21,8 +21,8 @@ from flowc.codegen.host import host
 
 # the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
 _PARTS = (
-    "alike", "barrier", "build", "emitters", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile", "tile_library", "tile_text",
-    "types", "vmath",
+    "alike", "barrier", "build", "clock", "emitters", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile", "tile_library",
+    "tile_text", "types", "vmath",
 )  # fmt: skip
 _MAGIC = b"flowc object 2\n"
 _warned = False

@@ -19,6 +19,7 @@ from numba.core.typing.templates import ConcreteTemplate, signature
 
 from flowc.codegen import intrinsics, scalars, tile
 from flowc.codegen.barrier import barrier_text
+from flowc.codegen.clock import clock_text
 from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
 from flowc.codegen.source import TypedFunction, typed_functions
 from flowc.codegen.tile_text import tile_name
@@ -355,6 +356,14 @@ def _barrier(builder: Any, args: Any) -> None:
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [i64, i64]), "flowc_barrier")
         builder.module.flowc_texts["flowc_barrier"] = lambda: (barrier_text(), {})
         builder.call(function, [nthreads, builder.load(table)])
+
+
+@emit(intrinsics.mark, "", "i64*", "i64", "i64")
+def _mark(builder: Any, args: Any) -> None:
+    table, slot, place = args
+    buffer = builder.inttoptr(builder.load(builder.gep(table, [slot])), table.type)
+    now = _external(builder, "flowc_clock", i64, [], lambda: (clock_text(), {}))
+    builder.store(now, builder.gep(buffer, [place]))
 
 
 # register tiles

@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from flowc.codegen import vmath
+from flowc.codegen.clock import mark
 from flowc.codegen.philox import philox
 from flowc.codegen.scalars import (
     absolute,

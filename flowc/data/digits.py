@@ -68,6 +68,11 @@ def load_digits(one_hot: bool = False) -> Digits:
 
     Images: float32 [count, 64] in [0, 1]; labels: uint8 [count], or one-hot float64 [count, 10]. The split is fixed: of each digit
     every fifth image is held out (`held_out_rows`), which leaves 1442 images to train on and 355 to test on.
+
+    >>> from flowc.data import load_digits
+    >>> digits = load_digits()
+    >>> digits.train.images.shape, digits.test.labels.shape
+    ((1442, 64), (355,))
     """
     images, labels = _read()
     held_out = held_out_rows(labels)

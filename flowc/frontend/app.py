@@ -148,10 +148,6 @@ class RunOptions(Settings):
     NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = 0, 1, 2, 3
 
 
-class RunMetadata(Settings):
-    """What is reported of a run: `step_stats`, the times of its kernels, where they were asked for (see `flowc.frontend.step_stats`)."""
-
-
 def disable_v2_behavior() -> None:
     """Nothing to be done: flowc speaks TensorFlow 1."""
 

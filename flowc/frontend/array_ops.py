@@ -16,10 +16,12 @@ from flowc.frontend.convert import as_array, as_dtype_checked, binary, convert, 
 from flowc.frontend.scope import get_default_graph
 from flowc.frontend.shape import Dimension, TensorShape
 from flowc.frontend.static import extents, integers, shape_source
+from flowc.frontend.strings import strings, text_constant
 from flowc.frontend.tensor import Tensor
 from flowc.ir.dims import Dim, product
 from flowc.ir.node import Value
 from flowc.ir.types import BOOL, F32, I32, TensorType, as_dtype
+from flowc.ops.summary import STRING
 
 # sources
 
@@ -46,8 +48,10 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = "Const", verify_shape: bool = False) -> Tensor:
-    """A constant array. shape: the value is repeated (from its last element on) to fill it, as in TensorFlow."""
+    """A constant array. shape: the value is repeated (from its last element on) to fill it, as in TensorFlow. Strings can be constants, too."""
     graph = get_default_graph()
+    if shape is None and (dtype is STRING or strings(value) is not None):
+        return text_constant(value, name)
     array = as_array(value, None if dtype is None else as_dtype_checked(dtype))
     if shape is not None:
         wanted = tuple(integers(shape, "constant: shape"))
@@ -297,6 +301,8 @@ def _of_one_dtype(items: list[Any], graph: Any) -> list[Tensor]:
 def stack(values: Any, axis: int = 0, name: str | None = "stack") -> Tensor:
     """Tensors of one shape side by side along a new axis."""
     items = list(values)
+    if items and axis == 0 and strings(items) is not None:
+        return text_constant(items, name or "stack")
     if not items:
         raise ShapeError("stack of no tensors", location=user_location())
     graph = graph_of(*items)

@@ -92,7 +92,7 @@ def convert(value: Any, dtype: Any = None, name: str | None = None, graph: Graph
         value = value.as_tensor()
     if isinstance(value, Tensor):
         if value.dtype is STRING:
-            raise DTypeError(f"{value.node.name} is a summary: it is fetched and written, and is no operand", repr(value.node), user_location())
+            raise DTypeError(f"{value.node.name} is text or a summary: it is fetched and written, and is no operand", repr(value.node), user_location())
         if wanted is not None and value.dtype is not wanted:
             place = ((f"{value.node.name} made at", value.node.loc),)
             raise DTypeError(f"{value.node.name} is {value.dtype}, {wanted} is expected", repr(value.node), user_location(), place)
@@ -134,7 +134,11 @@ def _from_extents(graph: Graph, value: TensorShape | Dimension, dtype: DType, na
 
 
 def convert_to_tensor(value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None) -> Tensor:
-    """TensorFlow's `convert_to_tensor`: a Tensor from a tensor, variable, number, list or array."""
+    """TensorFlow's `convert_to_tensor`: a Tensor from a tensor, variable, number, string, list or array."""
+    from flowc.frontend.strings import strings, text_constant
+
+    if dtype is STRING or strings(value) is not None:
+        return value if isinstance(value, Tensor) and value.dtype is STRING else text_constant(value, name)
     if dtype is None and preferred_dtype is not None and not has_tensor(value):
         try:
             return convert(value, preferred_dtype, name)
@@ -148,6 +152,8 @@ _TENSORFLOWS = {"float": F32, "double": F64, "half": F16}  # where NumPy means o
 
 def as_dtype_checked(value: Any) -> DType:
     """A dtype from what the user gives for one; DTypeError with the user's line."""
+    if value is STRING or (isinstance(value, str) and value == "string"):
+        raise DTypeError("flowc computes with numbers only: strings are constants, for tf.summary.text", location=user_location())
     try:
         return _TENSORFLOWS.get(value) or as_dtype(value) if isinstance(value, str) else as_dtype(value)
     except TypeError as error:

@@ -31,6 +31,11 @@ def grad(function: Callable[..., Any], wrt: Wrt = 0, has_aux: bool = False) -> C
     wrt: a position, a name, or several of them (then the answer is a tuple); an argument that is a container gives a gradient of its
     structure. has_aux: the function gives (result, anything else), and the answer is (gradient, anything else).
     ShapeError where the result is no scalar, DTypeError where it, or what to differentiate by, is no float.
+
+    >>> import flowc
+    >>> slope = flowc.grad(lambda x: x**3)
+    >>> slope(2.0), flowc.grad(slope)(2.0)
+    (np.float32(12.0), np.float32(12.0))
     """
 
     def answer(value: Any, slopes: Any, aux: Any) -> Any:
@@ -40,7 +45,13 @@ def grad(function: Callable[..., Any], wrt: Wrt = 0, has_aux: bool = False) -> C
 
 
 def value_and_grad(function: Callable[..., Any], wrt: Wrt = 0, has_aux: bool = False) -> Compiled:
-    """As `grad`, giving (result, gradient); with has_aux ((result, anything else), gradient)."""
+    """As `grad`, giving (result, gradient); with has_aux ((result, anything else), gradient).
+
+    >>> import flowc
+    >>> value, slopes = flowc.value_and_grad(lambda p, x: p["a"] * x + p["b"])({"a": 2.0, "b": 1.0}, 5.0)
+    >>> value, slopes
+    (np.float32(11.0), {'a': np.float32(5.0), 'b': np.float32(1.0)})
+    """
 
     def answer(value: Any, slopes: Any, aux: Any) -> Any:
         return ((value, aux), slopes) if has_aux else (value, slopes)

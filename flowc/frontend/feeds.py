@@ -22,7 +22,7 @@ Converter = Callable[[Any], np.ndarray]
 def converter(node: Node) -> Converter:
     """The function that turns a value fed for `node` into its array; FeedError where it cannot be cast."""
     if node.tensor.dtype is STRING:
-        raise _refused(node, "a summary cannot be fed")
+        raise _refused(node, "text and summaries cannot be fed")
     target = node.tensor.dtype.numpy
     is_float = node.tensor.dtype.is_float
     ndarray, array = np.ndarray, np.array

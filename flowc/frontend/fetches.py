@@ -12,6 +12,7 @@ import numpy as np
 
 from flowc.errors import FetchError, GraphError, user_location
 from flowc.frontend.scope import Graph
+from flowc.frontend.strings import is_text, value_of
 from flowc.frontend.summary import encoder, is_summary, values_of
 from flowc.frontend.tensor import Operation
 from flowc.ir.node import Node
@@ -52,6 +53,9 @@ class Fetches:
             else:
                 self.targets.append(node)
             return (None, node)
+        if is_text(node):
+            self.targets.append(node)
+            return (str, node)
         if is_summary(node):
             self.targets += [node, *values_of(node)]  # the node itself for its control edges
             return (bytes, node)
@@ -66,6 +70,11 @@ class Fetches:
         return _packer(self.key, leaves)
 
 
+def title(targets: Sequence[Node]) -> str:
+    """The names of what is fetched, as a title: `loss, GradientDescent`."""
+    return ", ".join(node.name.removesuffix("/run") for node in targets)
+
+
 def _packer(key: Any, leaves: Any) -> Pack:
     if isinstance(key, Node) or key[0] is None:
         position = next(leaves)
@@ -73,6 +82,10 @@ def _packer(key: Any, leaves: Any) -> Pack:
             return _nothing
         return _element(position)
     kind = key[0]
+    if kind is str:
+        next(leaves)
+        text = value_of(key[1])
+        return lambda results: text.copy() if isinstance(text, np.ndarray) else text
     if kind is bytes:
         next(leaves)
         return _summary(key[1], [next(leaves) for _ in values_of(key[1])])

@@ -8,29 +8,36 @@ Every file starts with the version of its format; TensorBoard reads all event fi
 
 from __future__ import annotations
 
-import math
 import os
+import threading
 import time
 import weakref
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 from flowc.errors import FlowcError, GraphError, user_location, warn
-from flowc.frontend import events
-from flowc.frontend.app import RunMetadata
-from flowc.frontend.events import EventFile, blob, event, integer
+from flowc.frontend.events import EventFile, event
 from flowc.frontend.graph_def import graph_def as encoded_graph
+from flowc.frontend.protos import Event, SessionLog, Summary, TaggedRunMetadata
 from flowc.frontend.scope import Graph
-from flowc.frontend.summary import Summary
+from flowc.frontend.step_stats import RunMetadata
 from flowc.transforms.extract import dotted
-
-_START = 1  # SessionLog.START: what TensorBoard drops of later steps when a run begins again
 
 
 class FileWriter:
     """Writes to a new event file in `logdir`, which is made where it is not there, and first the `graph` where one is given.
 
-    Events wait until there are `max_queue` of them, or until the next one after `flush_secs`; `flush`, `close` and the program's end write what
-    waits. Whatever is written can be read, also where the process is killed. FlowcError names a folder or file that cannot be written.
+    Events wait until there are `max_queue` of them, or for `flush_secs` at most; `flush`, `close` and the program's end write what waits.
+    Whatever is written can be read, also where the process is killed. The file's name ends in `filename_suffix`. Several threads may share
+    a writer. FlowcError names a folder or file that cannot be written.
+
+    >>> import tempfile, flowc as tf
+    >>> with tempfile.TemporaryDirectory() as logs, tf.summary.FileWriter(logs) as writer:
+    ...     writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="accuracy", simple_value=0.5)]), global_step=7)
+    ...     writer.flush()
+    ...     file = writer.path
+    ...     [(event.step, value.tag, value.simple_value) for event in tf.train.summary_iterator(file) for value in event.summary.value]
+    [(7, 'accuracy', 0.5)]
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class FileWriter:
         self._suffix = filename_suffix or ""
         self._most = max(1, int(max_queue))
         self._seconds = flush_secs
+        self._clock: threading.Timer | None = None  # flushes what waits too long
         self._runs: set[str] = set()
         self._graph: Graph | None = None  # the one that was added last: its names are those that the graph page knows
         self._open()
@@ -59,20 +67,21 @@ class FileWriter:
 
     def _open(self) -> None:
         self._file = EventFile(self._directory, self._suffix)
-        self._flushed = time.monotonic()
         self._at_end = weakref.finalize(self, self._file.close)
 
     def get_logdir(self) -> str:
         return self._directory
 
+    @property
+    def path(self) -> str:
+        """The event file."""
+        return self._file.path
+
     # adding
 
     def add_summary(self, summary: bytes | Summary, global_step: Any = None) -> None:
         """Add what a fetched summary gave (bytes), or a `tf.Summary`, at a step."""
-        serialized = summary.SerializeToString() if isinstance(summary, Summary) else summary
-        if not isinstance(serialized, bytes):
-            raise FlowcError("add_summary takes the bytes that session.run(summary) gives", f"not {summary!r}", user_location())
-        self._add(event(time.time(), _step(global_step), summary=serialized))
+        self._add(event(time.time(), _step(global_step), summary=_serialized(summary, Summary, "add_summary", "the bytes that session.run(summary) gives")))
 
     def add_graph(self, graph: Any, global_step: Any = None, graph_def: Any = None) -> None:
         """Add a graph as it is now."""
@@ -82,44 +91,52 @@ class FileWriter:
         self._add(event(time.time(), _step(global_step), graph_def=encoded_graph(chosen)))
         self._graph = chosen
 
-    def add_event(self, event: Any) -> None:
-        """Add a serialized Event message (bytes), or TensorFlow's own."""
-        serialized = event.SerializeToString() if hasattr(event, "SerializeToString") else event
-        if not isinstance(serialized, bytes):
-            raise FlowcError("add_event takes an Event message or its bytes", f"not {event!r}", user_location())
-        self._add(serialized)
+    def add_event(self, event: bytes | Event) -> None:
+        """Add a `tf.Event`, or one that is serialized."""
+        self._add(_serialized(event, Event, "add_event", "a tf.Event or its bytes"))
 
-    def add_session_log(self, session_log: Any = None, global_step: Any = None) -> None:
-        """Note that a session starts: TensorBoard forgets what it has of this and later steps. `session_log` may be a SessionLog's bytes."""
-        serialized = session_log if isinstance(session_log, bytes) else integer(1, _START)
-        self._add(event(time.time(), _step(global_step), session_log=serialized))
+    def add_session_log(self, session_log: bytes | SessionLog | None = None, global_step: Any = None) -> None:
+        """Add a `tf.SessionLog`, by default that a session starts: then TensorBoard forgets what it has of this and later steps."""
+        log = SessionLog(status=SessionLog.START) if session_log is None else session_log
+        self._add(event(time.time(), _step(global_step), session_log=_serialized(log, SessionLog, "add_session_log", "a tf.SessionLog")))
 
-    def add_run_metadata(self, run_metadata: Any, tag: str, global_step: Any = None) -> None:
+    def add_run_metadata(self, run_metadata: RunMetadata | bytes, tag: str, global_step: Any = None) -> None:
         """Add a `tf.RunMetadata` under a tag: the times in its `step_stats`, as far as it has any. GraphError for a tag that is taken."""
         if tag in self._runs:
             raise GraphError(f"add_run_metadata: the tag {tag!r} was used before", location=user_location())
-        serialized = run_metadata if isinstance(run_metadata, bytes) else _run_metadata(run_metadata, self._graph)
+        told = _under_graph_names(run_metadata, self._graph) if isinstance(run_metadata, RunMetadata) else run_metadata
+        message = TaggedRunMetadata(tag=tag, run_metadata=_serialized(told, RunMetadata, "add_run_metadata", "a tf.RunMetadata"))
         self._runs.add(tag)
-        self._add(event(time.time(), _step(global_step), tagged_run_metadata=blob(1, tag) + blob(2, serialized)))
+        self._add(event(time.time(), _step(global_step), tagged_run_metadata=message.SerializeToString()))
 
     def _add(self, message: bytes) -> None:
         if self._file.closed:
             warn(f"the FileWriter on {self._directory} is closed: nothing is added; `reopen` it first")
             return
-        if self._file.append(message) >= self._most or time.monotonic() - self._flushed >= self._seconds:
+        if self._file.append(message) >= self._most:
             self.flush()
+        elif self._clock is None or not self._clock.is_alive():
+            self._clock = threading.Timer(self._seconds, _flush_late, (self._file,))
+            self._clock.daemon = True  # the program's end does not wait for it, and writes what waits itself
+            self._clock.start()
 
     # the file
 
     def flush(self) -> None:
         """Write what waits."""
         self._file.flush()
-        self._flushed = time.monotonic()
+        self._stop_clock()
 
     def close(self) -> None:
         """Write what waits and close the file; a second time does nothing."""
         self._at_end.detach()
+        self._stop_clock()
         self._file.close()
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
 
     def reopen(self) -> None:
         """After `close`: go on in a new file of the same folder."""
@@ -133,6 +150,11 @@ class FileWriter:
         self.close()
 
 
+def _flush_late(file: EventFile) -> None:
+    with suppress(FlowcError):  # what cannot be written waits on, and the next flush of the program's own says so
+        file.flush()
+
+
 def _step(value: Any) -> int | None:
     """A step as a number; None where none is given."""
     try:
@@ -141,27 +163,45 @@ def _step(value: Any) -> int | None:
         raise FlowcError(f"global_step is a whole number, not {value!r}", "run a step that is a tensor first", user_location()) from None
 
 
-def _run_metadata(metadata: Any, graph: Graph | None) -> bytes:
-    """A RunMetadata message of the attributes that TensorFlow's has: `step_stats.dev_stats[].node_stats[]`, times in microseconds."""
-    if not isinstance(metadata, RunMetadata):
-        raise FlowcError(f"add_run_metadata takes a tf.RunMetadata, not {metadata!r}", location=user_location())
+def _serialized(value: Any, kind: type[Any], function: str, expected: str) -> bytes:
+    """The bytes of a message of a kind; FlowcError for anything else."""
+    serialized = value.SerializeToString() if isinstance(value, kind) else value
+    if not isinstance(serialized, bytes):
+        raise FlowcError(f"{function} takes {expected}, not {value!r}", location=user_location())
+    return serialized
+
+
+def _under_graph_names(metadata: RunMetadata, graph: Graph | None) -> RunMetadata:
+    """The metadata with each kernel under the name in the graph of the last node that it computes, so that the graph page shows its time there."""
     names = {dotted(node.name): node.name for node in graph.nodes} if graph else {}
-    devices = []
-    for device in _listed(vars(metadata).get("step_stats"), "dev_stats"):
-        nodes = b"".join([events.blob(2, _node_stats(node, names)) for node in _listed(device, "node_stats")])
-        devices.append(blob(1, blob(1, vars(device).get("device", "/device:CPU:0")) + nodes))
-    return blob(1, b"".join(devices)) if devices else b""
+    told = RunMetadata()
+    told.CopyFrom(metadata)
+    for device, device_told in zip(metadata.step_stats.dev_stats, told.step_stats.dev_stats, strict=True):
+        for kernel, kernel_told in zip(device.node_stats, device_told.node_stats, strict=True):
+            last = kernel.nodes[-1] if kernel.nodes else kernel.node_name
+            kernel_told.node_name = names.get(last, last)
+    return told
 
 
-def _listed(owner: Any, name: str) -> list[Any]:
-    return list(vars(owner).get(name, ())) if owner is not None else []
+class FileWriterCache:
+    """One FileWriter for each folder, for parts of a program that do not know each other."""
 
+    _writers: ClassVar[dict[str, FileWriter]] = {}
+    _lock = threading.Lock()
 
-def _node_stats(node: Any, names: dict[str, str]) -> bytes:
-    """A NodeExecStats, whole microseconds rounded up. A kernel that stands for several `nodes` is told under the last one's name in the graph
-    (`names`: from those in the function), so that the graph page shows its time there."""
-    known = vars(node)
-    name = (known.get("nodes") or (known["node_name"],))[-1]
-    times = ("all_start_micros", "op_start_rel_micros", "op_end_rel_micros", "all_end_rel_micros")
-    head = blob(1, names.get(name, name)) + b"".join([integer(field, math.ceil(known.get(moment, 0))) for field, moment in enumerate(times, 2)])
-    return head + blob(8, known.get("timeline_label", ""))
+    @classmethod
+    def get(cls, logdir: str | os.PathLike[str]) -> FileWriter:
+        """The folder's writer, made where there is none yet."""
+        with cls._lock:
+            key = os.path.abspath(os.fspath(logdir))
+            if key not in cls._writers:
+                cls._writers[key] = FileWriter(logdir)
+            return cls._writers[key]
+
+    @classmethod
+    def clear(cls) -> None:
+        """Close the writers and forget them."""
+        with cls._lock:
+            for writer in cls._writers.values():
+                writer.close()
+            cls._writers.clear()

@@ -22,6 +22,7 @@ _DTYPES = listed(
     "float16=F16 float32=F32 float64=F64 half=F16 double=F64 int8=I8 int16=I16 int32=I32 int64=I64 uint8=U8 uint16=U16 uint32=U32 "
     "uint64=U64 bool=BOOL as_dtype DType",
 )
+_DTYPES |= {"string": "flowc.ops.summary:STRING"}
 _MATH = listed(
     "flowc.frontend.math",
     "add subtract multiply div divide truediv realdiv floordiv floor_div=floordiv floormod mod pow maximum minimum squared_difference equal not_equal "
@@ -56,7 +57,9 @@ _GRAPH = {
     **listed("flowc.frontend.indexing", "slice=slice_ strided_slice"),
     **listed("flowc.frontend.gradients", "gradients hessians"),
     **listed("flowc.frontend.schedules", "clip_by_norm global_norm clip_by_global_norm"),
-    **listed("flowc.frontend.app", "ConfigProto GPUOptions RunOptions RunMetadata"),
+    **listed("flowc.frontend.app", "ConfigProto GPUOptions RunOptions"),
+    **listed("flowc.frontend.step_stats", "RunMetadata"),
+    **listed("flowc.frontend.protos", "Event HistogramProto SessionLog Summary SummaryMetadata"),
 }
 _RANDOM = listed(
     "flowc.frontend.random_ops",
@@ -95,6 +98,7 @@ TRAIN = Namespace(
             "exponential_decay natural_exp_decay inverse_time_decay polynomial_decay piecewise_constant get_global_step create_global_step "
             "get_or_create_global_step global_step",
         ),
+        **listed("flowc.frontend.protos", "summary_iterator"),
     },
     absent={"Saver": _LATER, "MonitoredTrainingSession": "use tf.Session", "SummaryWriter": "use tf.summary.FileWriter", "Supervisor": "use tf.Session"},
 )
@@ -176,10 +180,20 @@ EXAMPLES = Namespace(
 SUMMARY = Namespace(
     "tensorflow.summary",
     {
-        **listed("flowc.frontend.summary", "scalar image histogram text merge merge_all Summary"),
-        **listed("flowc.frontend.file_writer", "FileWriter"),
+        **listed("flowc.frontend.summary", "scalar image histogram text merge merge_all"),
+        **listed("flowc.frontend.protos", "Event SessionLog Summary TaggedRunMetadata"),
+        **listed("flowc.frontend.file_writer", "FileWriter FileWriterCache"),
     },
     absent={"audio": _LATER, "tensor_summary": "use tf.summary.scalar, image, histogram or text"},
+)
+PYTHON = Namespace(
+    "tensorflow.python",
+    {
+        "client": Namespace(
+            "tensorflow.python.client",
+            {"timeline": Namespace("tensorflow.python.client.timeline", listed("flowc.frontend.timeline", "Timeline"))},
+        )
+    },
 )
 _NAMESPACES: dict[str, str | Namespace] = {
     "nn": NN,
@@ -196,7 +210,7 @@ _NAMESPACES: dict[str, str | Namespace] = {
     "errors": ERRORS,
     "examples": EXAMPLES,
     "summary": SUMMARY,
-    "Summary": "flowc.frontend.summary:Summary",
+    "python": PYTHON,
 }
 _ABSENT = {
     "keras": "flowc speaks TensorFlow 1's graph interface: tf.Variable, tf.nn and tf.train",
@@ -206,7 +220,6 @@ _ABSENT = {
     "Print": "fetch the tensor with session.run and print it",
     "py_func": "compute with NumPy between two runs and feed the result",
     "py_function": "compute with NumPy between two runs and feed the result",
-    "string": "flowc computes with numbers only",
     "complex64": "flowc has no complex numbers",
     "complex128": "flowc has no complex numbers",
     "bfloat16": _LATER,
@@ -249,6 +262,7 @@ FLOWC = Namespace(
         **listed("flowc.ir.types", "f16=F16 f32=F32 f64=F64 i8=I8 i16=I16 i32=I32 i64=I64 u8=U8 u16=U16 u32=U32 u64=U64"),
         **listed("flowc.frontend.trace", "compile Compiled"),
         **listed("flowc.frontend.differentiate", "grad value_and_grad"),
+        **listed("flowc.frontend.profiling", "profile"),
         **listed(
             "flowc.frontend.short",
             "sum mean max min prod any all dot concatenate take arange astype clip relu softmax log_softmax logsumexp softplus gelu",

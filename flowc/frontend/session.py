@@ -21,12 +21,13 @@ import numpy as np
 from flowc.errors import FeedError, GraphError, Location, UninitializedError, user_location, warn
 from flowc.frontend.convert import is_column_against_row
 from flowc.frontend.feeds import Converter, check_shapes, converter
-from flowc.frontend.fetches import Fetches
+from flowc.frontend.fetches import Fetches, title
 from flowc.frontend.scope import Graph, get_default_graph, sessions
 from flowc.frontend.tensor import Tensor
 from flowc.frontend.variable import Variable
 from flowc.ir.function import Function
 from flowc.ir.node import Node
+from flowc.runtime import recorder
 from flowc.transforms.extract import Extraction, extract
 from flowc.transforms.specialize import Specializer
 
@@ -77,7 +78,16 @@ class Plan:
 
 
 class Session:
-    """Runs parts of `graph` (by default the default graph) and keeps its variables' values. A context manager that closes itself."""
+    """Runs parts of `graph` (by default the default graph) and keeps its variables' values. A context manager that closes itself.
+
+    >>> import flowc as tf
+    >>> with tf.Graph().as_default(), tf.Session() as sess:
+    ...     x, total = tf.placeholder(tf.float32, [None]), tf.Variable(0.0)
+    ...     add = total.assign_add(tf.reduce_sum(x))
+    ...     sess.run(total.initializer)
+    ...     [sess.run(add, {x: values}).item() for values in ([1, 2], [3, 4, 5])]
+    [3.0, 15.0]
+    """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
         self.graph: Graph = graph or get_default_graph()
@@ -96,9 +106,9 @@ class Session:
 
         feed_dict: arrays, lists or numbers for tensors (or their names), of any dtype that casts to theirs. Operations give None, scalars
         NumPy scalars. FeedError, FetchError, UninitializedError and ShapeError tell what does not fit; a run that fails changes nothing.
-        options with FULL_TRACE fill `run_metadata` with the times of the run's kernels, measured once more on copies.
+        options with FULL_TRACE fill `run_metadata` with the times of the run's kernels.
         """
-        if run_metadata is not None:
+        if run_metadata is not None or recorder.active:
             return self._run_traced(fetches, feed_dict, options, run_metadata)
         if len(self._nodes) != self._seen:
             self._note_growth()
@@ -117,10 +127,7 @@ class Session:
                     if plan.counter is not None:
                         plan.counter += 1  # in place: all calls of the session share it
                     return plan.pack(results)
-        fed = [convert(value) for convert, value in zip(plan.converters, feed_dict.values(), strict=True)] if feed_dict else []
-        call = plan.calls.get(tuple([array.shape for array in fed]))
-        if call is None:
-            call = self._first_call(plan, fed)
+        call, fed = self._call(plan, feed_dict)
         with call.lock:
             if not call.fill(fed):
                 raise AssertionError("converted feeds have the form that the call expects")
@@ -132,12 +139,30 @@ class Session:
         return plan.pack(results)
 
     def _run_traced(self, fetches: Any, feed_dict: Mapping[Any, Any] | None, options: Any, run_metadata: Any) -> Any:
-        from flowc.frontend.step_stats import is_traced, step_stats
+        """A run through the traced program, where it is asked for: with FULL_TRACE, or inside `flowc.profile`."""
+        from flowc.frontend.step_stats import is_traced
 
-        values = self.run(fetches, feed_dict)
-        if is_traced(options):
-            run_metadata.step_stats = step_stats(self._plan(fetches, feed_dict).latest)
+        wanted = run_metadata is not None and is_traced(options)
+        if not wanted and not recorder.active:
+            return self.run(fetches, feed_dict)
+        with recorder.recording() as recording:
+            plan = self._plan(fetches, feed_dict)
+            call, fed = self._call(plan, feed_dict)
+            with call.lock:
+                results = recording.launch(f"run of {title(plan.signature.fetches.targets)}", call.executable, [*fed, *call.args[len(fed) :]])
+                if plan.counter is not None:
+                    plan.counter += 1
+            self._initialized.update(plan.signature.extraction.writes)
+            values = plan.pack(results)
+        if wanted:
+            run_metadata.take(recording.run)
         return values
+
+    def _call(self, plan: Plan, feed_dict: Mapping[Any, Any] | None) -> tuple[Any, list[Array]]:
+        """The prepared call for the shapes of the feeds, and the feeds as arrays."""
+        fed = [convert(value) for convert, value in zip(plan.converters, feed_dict.values(), strict=True)] if feed_dict else []
+        call = plan.calls.get(tuple([array.shape for array in fed]))
+        return (self._first_call(plan, fed) if call is None else call), fed
 
     def executable(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
         """The compiled program that `run` uses for these arguments: `.source`, `.source_path`, `.kernels`, `.module`, `.records`."""

@@ -21,6 +21,7 @@ from flowc.errors import DTypeError, GraphError, InvalidArgumentError, ShapeErro
 from flowc.frontend import events
 from flowc.frontend.convert import convert, emit, graph_of
 from flowc.frontend.scope import Graph, GraphKeys, get_default_graph
+from flowc.frontend.strings import is_text, strings, text_constant
 from flowc.frontend.tensor import Tensor
 from flowc.ir.node import Node
 from flowc.ops.summary import STRING
@@ -29,7 +30,17 @@ from flowc.ops.summary import STRING
 
 
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> Tensor:
-    """A summary of one number. ShapeError where `tensor` has axes."""
+    """A summary of one number. ShapeError where `tensor` has axes.
+
+    >>> import flowc as tf
+    >>> with tf.Graph().as_default(), tf.Session() as sess:
+    ...     text = sess.run(tf.summary.scalar("loss", 0.25))
+    >>> print(tf.Summary.FromString(text))
+    value {
+      tag: "loss"
+      simple_value: 0.25
+    }
+    """
     with _scope(name, family, tensor) as (graph, scope, tag):
         value = convert(tensor, None, "values", graph)
         return _collected(emit("scalar_summary", (value,), scope, graph, tag=tag), collections)
@@ -57,17 +68,15 @@ def histogram(name: str, values: Any, collections: Any = None, family: str | Non
 
 
 def text(name: str, tensor: Any, collections: Any = None) -> Tensor:
-    """A summary of constant text: a string, or an array or list of strings, which TensorBoard shows as Markdown and tables.
+    """A summary of constant text: strings, lists and arrays of them, or a constant of strings; TensorBoard shows it as Markdown and tables.
 
-    DTypeError where it is none: flowc computes with numbers only, so text cannot come from a tensor.
+    DTypeError where it is none: flowc computes with numbers only, so text cannot come from anything but constants.
     """
-    strings = np.array(tensor, dtype=object) if not isinstance(tensor, Tensor) else np.array(None)
-    items = [item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item for item in strings.reshape(-1).tolist()]
-    if not all(isinstance(item, str) for item in items):
-        raise DTypeError("summary.text: strings are expected, as Python's own", f"{tensor!r}", user_location())
-    with _scope(name, None, None) as (graph, scope, tag):
-        plain = tuple(str(item) for item in items)
-        return _collected(emit("text_summary", (), scope, graph, text=plain, shape=strings.shape, tag=tag), collections)
+    if strings(tensor) is None:
+        raise DTypeError("summary.text: strings are expected, or a constant of strings", f"{tensor!r}", user_location())
+    with _scope(name, None, tensor) as (graph, scope, tag):
+        value = tensor if isinstance(tensor, Tensor) else text_constant(tensor, None, graph)
+        return _collected(emit("text_summary", (value,), scope, graph, tag=tag), collections)
 
 
 def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tensor:
@@ -136,8 +145,8 @@ def parts(nodes: Sequence[Node]) -> list[Node]:
 
 
 def values_of(summary: Node) -> list[Node]:
-    """The values that a summary tells of, in the order in which `encoder` takes them."""
-    return [value for part in parts([summary]) for value in part.inputs]
+    """The values that a summary tells of, in the order in which `encoder` takes them; text is known already."""
+    return [value for part in parts([summary]) for value in part.inputs if not is_text(value)]
 
 
 def encoder(summary: Node) -> Callable[[Sequence[np.ndarray]], bytes]:
@@ -146,10 +155,10 @@ def encoder(summary: Node) -> Callable[[Sequence[np.ndarray]], bytes]:
     place = 0
     for part in parts([summary]):
         steps.append((_ENCODE[part.op.name], part, place))
-        place += len(part.inputs)
+        place += len(values_of(part))
 
     def encode(values: Sequence[np.ndarray]) -> bytes:
-        return b"".join([one(part, values[first] if part.inputs else None) for one, part, first in steps])
+        return b"".join([one(part, None if one is _text else values[first]) for one, part, first in steps])
 
     return encode
 
@@ -194,7 +203,8 @@ def _histogram(node: Node, value: Any) -> bytes:
 
 
 def _text(node: Node, value: Any) -> bytes:
-    return events.text_value(node.attrs["tag"], node.attrs["text"], node.attrs["shape"])
+    (constant,) = node.inputs
+    return events.text_value(node.attrs["tag"], constant.attrs["text"], constant.attrs["shape"])
 
 
 _ENCODE: dict[str, Callable[[Node, Any], bytes]] = {
@@ -204,30 +214,3 @@ _ENCODE: dict[str, Callable[[Node, Any], bytes]] = {
 
 def _unfit(kind: type[InvalidArgumentError], node: Node, why: str) -> InvalidArgumentError:
     return kind(f"summary {node.name}: {why}", repr(node), node.loc)
-
-
-# summaries from Python's own numbers
-
-
-class Summary:
-    """TensorFlow's message, for numbers that come from no tensor: `tf.Summary(value=[tf.Summary.Value(tag="accuracy", simple_value=0.9)])`."""
-
-    class Value:
-        """One number under a tag."""
-
-        def __init__(self, tag: str, simple_value: float) -> None:
-            self.tag = tag
-            self.simple_value = float(simple_value)
-
-    class Values(list["Summary.Value"]):
-        def add(self, tag: str, simple_value: float) -> Summary.Value:
-            """Append a Value."""
-            self.append(Summary.Value(tag, simple_value))
-            return self[-1]
-
-    def __init__(self, value: Sequence[Summary.Value] = ()) -> None:
-        self.value = Summary.Values(value)
-
-    def SerializeToString(self) -> bytes:
-        """What `FileWriter.add_summary` writes."""
-        return b"".join([events.scalar_value(v.tag, v.simple_value) for v in self.value])

@@ -30,6 +30,7 @@ from flowc.frontend.scope import Graph, get_default_graph
 from flowc.ir.dims import symbols
 from flowc.ir.function import Function
 from flowc.ir.types import TensorType
+from flowc.runtime import recorder
 from flowc.runtime.executable import Executable, build
 from flowc.runtime.prepared import Prepared
 from flowc.transforms.extract import Extraction, extract, identifier
@@ -160,7 +161,7 @@ class Compiled:
         self._flat: Plan | None = None  # the last plan of positional arrays alone: tried first, without a key
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs and not self.signature.static:
+        if not kwargs and not self.signature.static and not recorder.active:
             plan = self._flat
             if plan is not None and len(args) == len(plan.dtypes) and not isinstance(get_default_graph(), TraceGraph):
                 for value, dtype in zip(args, plan.dtypes, strict=True):
@@ -188,6 +189,8 @@ class Compiled:
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if isinstance(get_default_graph(), TraceGraph) or _holds_tensor((args, kwargs)):
             return self._inlined(args, kwargs)
+        if recorder.active:
+            return self._call_recorded(args, kwargs)
         arguments, rebuild = self.signature.bind(self.name, args, kwargs)
         plan = self._plan(arguments, rebuild)
         self._last = plan
@@ -197,6 +200,18 @@ class Compiled:
             self._plans[key] = plan
             self._flat = plan if all(type(a) is np.ndarray for a in args) else None
         return plan.run([a.value for a in arguments])
+
+    def _call_recorded(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call inside `flowc.profile`: through the traced program."""
+        with recorder.recording() as recording:
+            arguments, rebuild = self.signature.bind(self.name, args, kwargs)
+            self._last = plan = self._plan(arguments, rebuild)
+            arrays = [_array(a.value, dtype) for a, dtype in zip(arguments, plan.dtypes, strict=True)]
+            with plan.executable.lock:
+                results = recording.launch(self.name, plan.executable, [*arrays, plan.counter] if plan.uses_counter else arrays)
+                if plan.uses_counter:
+                    plan.counter += 1
+            return plan.answer(results)
 
     def _inlined(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         scope = self.name.strip("_") or "compiled"
@@ -343,6 +358,15 @@ def compile(
     then every new shape is traced and built anew, except for the first axis of the arguments named in `batch`, which is one symbol.
     static: names of arguments that stay Python values (flags, sizes); a new value is traced anew. Strings, None and functions are so
     by themselves. name: the IR function's.
+
+    >>> import numpy as np, flowc
+    >>> @flowc.compile
+    ... def distance(x: flowc.f32["n"], y: flowc.f32["n"]):
+    ...     return flowc.sqrt(flowc.sum((x - y) ** 2))
+    >>> distance(np.array([3, 0]), np.array([0, 4]))
+    np.float32(5.0)
+    >>> distance(np.zeros(9), np.ones(9)), distance.compilations
+    (np.float32(3.0), 1)
     """
     if isinstance(function, TensorType):
         types, function = (function, *types), None

@@ -142,7 +142,14 @@ def attribute_text(value: Any) -> str:
 
 
 def parse_function(text: str) -> Function:
-    """The last `def` of `text`, with calls bound to the `def`s before it. TextError names the line that does not parse."""
+    """The last `def` of `text`, with calls bound to the `def`s before it. TextError names the line that does not parse.
+
+    >>> from flowc.ir.text import parse_function
+    >>> print(parse_function("def f(x: f32[b, 3]):\\n    y: f32[b, 3] = relu(x)\\n    return y"), end="")
+    def f(x: f32[b, 3]):
+        y: f32[b, 3] = relu(x)
+        return y
+    """
     return list(parse_module(text).values())[-1]
 
 

@@ -14,7 +14,7 @@ from flowc.ir.types import F16, F32, F64, U8, DType, TensorType, Type
 from flowc.ops.inference import shape_text
 
 STRING = DType("string", "string", 1)
-"""What a summary gives: serialized bytes. No other op takes them."""
+"""Of constant text, and of what a summary gives: serialized bytes. No other op takes them."""
 _GIVEN = TensorType(STRING, ())
 
 
@@ -51,7 +51,13 @@ def _histogram(x: Type, tag: str) -> Type:
     return _GIVEN
 
 
-def _text(text: tuple[str, ...], shape: tuple[int, ...], tag: str) -> Type:
+def _constant(text: tuple[str, ...], shape: tuple[int, ...]) -> Type:
+    return TensorType(STRING, shape)
+
+
+def _text(x: Type, tag: str) -> Type:
+    if not isinstance(x, TensorType) or x.dtype is not STRING:
+        raise DTypeError(f"text_summary: constant text is expected, not {x}")
     return _GIVEN
 
 
@@ -69,7 +75,6 @@ def _summary(name: str, operands: tuple[str, ...], doc: str, infer: Any, attrs: 
 scalar_summary = _summary("scalar_summary", ("x",), "One number under a tag.", _scalar, {"tag": REQUIRED})
 image_summary = _summary("image_summary", ("x",), "The first `max_outputs` images.", _image, {"tag": REQUIRED, "max_outputs": 3})
 histogram_summary = _summary("histogram_summary", ("x",), "How often values fall into each of the buckets.", _histogram, {"tag": REQUIRED})
-text_summary = _summary(
-    "text_summary", (), "Constant text, of any shape.", _text, {"text": REQUIRED, "shape": (), "tag": REQUIRED}, "TensorSummaryV2"
-)  # fmt: skip
+text_constant = _summary("text_constant", (), "Strings, of any shape.", _constant, {"text": REQUIRED, "shape": ()}, "Const")
+text_summary = _summary("text_summary", ("x",), "Constant text, of any shape.", _text, {"tag": REQUIRED}, "TensorSummaryV2")
 merge_summary = _summary("merge_summary", ("*summaries",), "Several summaries as one.", _merge, {})

@@ -32,6 +32,7 @@ from flowc.transforms.records import Records, expect_fused
 
 if TYPE_CHECKING:
     from flowc.runtime.prepared import Prepared
+    from flowc.runtime.traced import TracedExecutable
 
 builds = 0
 """How many executables this process has built: tests count with it."""
@@ -148,6 +149,13 @@ class Executable:
 
             self._njit = wrap(self)
         return self._njit
+
+    @cached_property
+    def traced(self) -> TracedExecutable:
+        """The same program with clocks around its kernels, for runs that tell where their time goes."""
+        from flowc.runtime.traced import TracedExecutable
+
+        return TracedExecutable(self)
 
     # running
 

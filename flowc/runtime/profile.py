@@ -1,24 +1,28 @@
 """Profiles: a compiled program and its arguments become, for each kernel, its time, what it moved and computed, and how close that is to the machine's limit.
 
-    found = profile(executable, args, runs=20)
+    found = profile(executable, args, runs=20)      # measured many times, on copies
+    found = profile_of(launches)                    # of runs that were made anyway, traced
     print(found.table())
 
-Each kernel is compiled once more in a program of its own over the same table; the programs then run one after the other, as the step runs
-them, with the whole step between the rounds. Everything runs on copies: neither the caller's arrays nor the variables change.
+To be measured, each kernel is compiled once more in a program of its own over the same table; the programs then run one after the other, as the
+step runs them, with the whole step between the rounds. Everything runs on copies: neither the caller's arrays nor the variables change.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowc import __version__
 from flowc.codegen.build import compile_cached
 from flowc.codegen.cpu import print_program
 from flowc.ir.dims import substitute
@@ -32,6 +36,7 @@ from flowc.runtime.limits import Limits, measure
 
 if TYPE_CHECKING:
     from flowc.runtime.executable import Executable
+    from flowc.runtime.traced import Launch
 
 SHORTEST = 50e-6  # seconds: a kernel that takes less is run several times for one measurement
 MOST_REPEATS = 100
@@ -47,7 +52,7 @@ class KernelProfile:
     seconds: the median of its runs, without the launch, 0 where that is too short to be told; flops: floating operations, a multiply-add
     counted twice; read, written: bytes, each element once however often it is loaded; threads: that had work; bound: `memory` or
     `arithmetic`, what it would wait for at best; of_limit: the time that the machine's limit allows, as a share of the time it takes;
-    lines: the user's.
+    lines: the user's; after_barrier: whether threads meet before it.
     """
 
     name: str
@@ -60,6 +65,7 @@ class KernelProfile:
     of_limit: float = 0.0
     nodes: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    after_barrier: bool = False
 
     @property
     def bytes(self) -> int:
@@ -81,7 +87,7 @@ class Profile:
     """A step, kernel by kernel in the order of the program.
 
     seconds: the median of the whole compiled step, without the launch; launch: seconds that entering a program takes; threads: of the run;
-    load: the system's load average when the measurement began; limits: None where they were not measured.
+    load: the system's load average when the measurement began; limits: None where they were not measured; traced: of runs as they were made.
     """
 
     kernels: tuple[KernelProfile, ...]
@@ -92,6 +98,7 @@ class Profile:
     extents: dict[str, int] = field(default_factory=dict)
     load: float | None = None
     limits: Limits | None = None
+    traced: bool = False
 
     def sorted(self, by: str = "time") -> list[KernelProfile]:
         """The kernels, most first, by `time`, `flops` or `bytes`. ValueError for another word."""
@@ -107,7 +114,8 @@ class Profile:
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and dicts, seconds and bytes, for JSON."""
         kernels = [{**asdict(k), "gbs": k.gbs, "gflops": k.gflops, "share": self.share(k)} for k in self.kernels]
-        whole = {"seconds": self.seconds, "launch": self.launch, "threads": self.threads, "runs": self.runs, "extents": self.extents, "load": self.load}
+        names = ("seconds", "launch", "threads", "runs", "extents", "load", "traced")
+        whole = {name: getattr(self, name) for name in names}
         return {**whole, "limits": None if self.limits is None else asdict(self.limits), "kernels": kernels}
 
     def table(self, by: str = "time") -> str:
@@ -133,7 +141,8 @@ class Profile:
         return "\n".join([*lines, "", *self._notes(flops, moved)]) + "\n"
 
     def _notes(self, flops: int, moved: int) -> list[str]:
-        work = f"{flops / 1e9:.3g} GFLOP and {moved / 1e6:.3g} MB a step; medians of {self.runs} alternating runs, {_time(self.launch)} of launch taken off"
+        runs = f"{self.runs} run{'' if self.runs == 1 else 's'}" if self.traced else f"{self.runs} alternating runs, {_time(self.launch)} of launch taken off"
+        work = f"{flops / 1e9:.3g} GFLOP and {moved / 1e6:.3g} MB a step; medians of {runs}"
         notes = [work]
         if self.limits is not None:
             peak = ", ".join(f"{value / 1e9:.0f} GFLOP/s {dtype}" for dtype, value in self.limits.arithmetic.items())
@@ -145,6 +154,39 @@ class Profile:
             busy = "; other work slows what is measured" if self.load > 0.5 * cores else ""
             notes.append(f"load average {self.load:.2f} on {cores} cores when it began{busy}")
         return notes
+
+
+def heading(title: str, found: Profile) -> str:
+    """`loss: 3 kernels, b=64, 1 thread`."""
+    count = len(found.kernels)
+    extents = "".join(f", {name}={value}" for name, value in found.extents.items())
+    return f"{title}: {count} kernel{'' if count == 1 else 's'}{extents}, {found.threads} thread{'' if found.threads == 1 else 's'}"
+
+
+def report(title: str, found: Profile, by: str = "time") -> str:
+    """A heading and the table."""
+    return f"{heading(title, found)}\n\n{found.table(by)}" if found.kernels else f"{heading(title, found)}\n"
+
+
+def write(file: str | os.PathLike[str], model: str, measured: Iterable[tuple[str, Profile]]) -> None:
+    """Profiles with their titles as JSON, for `flowc viz --profile` and others: {"flowc": version, "model": ..., "programs": [{"title": ...}]}."""
+    programs = [{"title": title, **found.as_dict()} for title, found in measured]
+    Path(file).write_text(json.dumps({"flowc": __version__, "model": model, "programs": programs}, indent=1) + "\n", encoding="utf-8")
+
+
+def profile_of(launches: Sequence[Launch]) -> Profile:
+    """The Profile of traced runs of one program at the same extents: medians over the runs."""
+    first = launches[0]
+    if first.executable.backend == "interpret":
+        return Profile((), statistics.median(1e-9 * (each.end - each.begin) for each in launches), 0.0, 1, len(launches), traced=True)
+    spans = [each.spans() for each in launches]
+    whole = [1e-9 * (each[-1][1] - each[0][0]) if each else 0.0 for each in spans]
+    entering = [1e-9 * (each.end - each.begin) - seconds for each, seconds in zip(launches, whole, strict=True)]
+    kernels = []
+    for number, step in enumerate(first.executable.program.steps):
+        seconds = statistics.median(1e-9 * (each[number][1] - each[number][0]) for each in spans)
+        kernels.append(_kernel_profile(step, seconds, first.extents, first.threads, None))
+    return Profile(tuple(kernels), statistics.median(whole), statistics.median(entering), first.threads, len(launches), first.extents, traced=True)
 
 
 def profile(executable: Executable, args: Sequence[np.ndarray], runs: int = 20, threads: int | None = None, limits: bool = True) -> Profile:
@@ -259,7 +301,7 @@ def _kernel_profile(step: Step, seconds: float, extents: dict[str, int], threads
         best = {"memory": (read + written) / limits.bandwidth(read + written), "arithmetic": counted.flops / limits.arithmetic[dtype]}
         bound = max(best, key=lambda what: best[what])
         of_limit = best[bound] / seconds
-    return KernelProfile(kernel.name, seconds, counted.flops, read, written, min(threads, counted.iterations), bound, of_limit, nodes, lines)
+    return KernelProfile(kernel.name, seconds, counted.flops, read, written, min(threads, counted.iterations), bound, of_limit, nodes, lines, step.barrier)
 
 
 def _size(place: Place, extents: dict[str, int]) -> int:
@@ -293,4 +335,4 @@ def _places(lines: Sequence[str]) -> str:
     return ", ".join(f"{file}:{', '.join(map(str, sorted(numbers)))}" for file, numbers in by_file.items())
 
 
-__all__ = ["KernelProfile", "Profile", "profile"]
+__all__ = ["KernelProfile", "Profile", "heading", "profile", "profile_of", "report", "write"]

@@ -60,20 +60,28 @@ class Finder(MetaPathFinder, Loader):
 
 
 _finder = Finder()
+_NO_TENSORFLOW = "tensorboard.compat.notf"  # where this module is there, TensorBoard's package reads files without a tensorflow
+_sign = ModuleType(_NO_TENSORFLOW, "TensorBoard's own file functions are to be used: flowc has none.")
 
 
 def install() -> None:
-    """From now on, in this process, `import tensorflow` gives flowc. RuntimeError where another tensorflow is imported already."""
+    """From now on, in this process, `import tensorflow` gives flowc, but not to TensorBoard, which then goes without.
+
+    RuntimeError where another tensorflow is imported already.
+    """
     loaded = sys.modules.get("tensorflow")
     if loaded is not None and loaded is not TENSORFLOW:
         raise RuntimeError("another tensorflow is imported in this process already: run the script with `flowc run`")
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+        sys.modules.setdefault(_NO_TENSORFLOW, _sign)
 
 
 def uninstall() -> None:
     """Undo `install`: later imports find what is installed."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+    if sys.modules.get(_NO_TENSORFLOW) is _sign:
+        del sys.modules[_NO_TENSORFLOW]
     for name in [n for n, module in sys.modules.items() if n.partition(".")[0] == "tensorflow" and isinstance(module, Namespace)]:
         del sys.modules[name]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from flowc.data.digits import write_digits
+from tests.frontend.tfevents import read, values
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -36,17 +39,45 @@ def test_linear_regression_finds_the_line(run):
     assert run("linear_regression.py").startswith("W -1.0000  b 1.0000  loss ")
 
 
+def test_linear_regression_with_scopes_finds_the_line_under_its_names(run):
+    assert run("linear_regression_scoped.py") == "Model/W -1.0000  Model/b 1.0000\n"
+
+
+def test_the_linear_regressor_fits(run):
+    assert re.fullmatch(r"loss \d\.\de-\d\d after 1000 steps\n", run("linear_regressor.py"))
+
+
 def test_one_step_shows_the_loss_before_it_and_the_weights_after(run):
     assert run("one_step.py") == "loss 4.1589  w [0.  0.2 0. ]\n"  # 6 log 2; the sums of the columns, times 0.1 sigmoid(0)
 
 
 def test_the_two_layer_network_learns(run):
-    losses = [float(text) for text in re.findall(r"loss ([0-9.]+)", run("two_layer_network.py"))]
+    shown = run("two_layer_network.py")
+    losses = [float(text) for text in re.findall(r"loss ([0-9.]+)", shown)]
     assert len(losses) == 5 and losses[-1] < 0.01
+    off, count = re.search(r"off by ([0-9.]+) on average, over a grid of (\d+) points", shown).groups()
+    assert float(off) < 0.05 and count == "10000"
 
 
 def test_hand_written_cross_entropy_trains_on_the_digits(run):
     assert float(run("digits_softmax.py").split()[-1]) >= 0.95
+
+
+def test_softmax_regression_trains_on_mnists_files_too(run, tmp_path):
+    write_digits(tmp_path / "data")
+    assert float(run("digits_softmax.py", "data").split()[-1]) >= 0.9
+
+
+def test_the_convolutional_network_learns_the_digits(run):
+    assert float(run("digits_cnn.py").split()[-1]) >= 0.97
+
+
+def test_the_tensorboard_example_logs_what_it_says(run, tmp_path):
+    assert run("digits_tensorboard.py") == "tensorboard --logdir flowc-logs\n"
+    _, graph, *steps, times = read(tmp_path / "flowc-logs")
+    assert b"Model/W" in graph[4][0] and b"step 999" in times[8][0]
+    assert [event.get(2, [0])[0] for event in steps] == list(range(0, 1000, 50))
+    assert list(values(steps[-1][5][0])) == ["cross_entropy", *(f"columns/image/{i}" for i in range(10)), "W", "about"]
 
 
 def test_the_tracing_api_trains_inside_a_numba_loop(run):

@@ -175,10 +175,10 @@ import sys, time
 import flowc as tf
 writer = tf.summary.FileWriter(sys.argv[1], max_queue=1000)
 for step in range(500):
-    writer.add_summary(tf.Summary(value=[tf.Summary.Value("x", step)]), step)
+    writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="x", simple_value=step)]), step)
 writer.flush()
 for step in range(500, 505):
-    writer.add_summary(tf.Summary(value=[tf.Summary.Value("x", step)]), step)
+    writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="x", simple_value=step)]), step)
 print("flushed", flush=True)
 sys.stdin.read()
 """

@@ -167,9 +167,11 @@ def test_a_list_with_tensors_is_stacked():
     assert run(tf.reduce_sum([x, x * 2])) == 3
 
 
-def test_strings_are_no_tensors():
+def test_strings_are_no_operands():
     with pytest.raises(DTypeError, match="'hello' is not made of numbers"):
-        tf.constant("hello")
+        tf.constant(1.0) * "hello"
+    with pytest.raises(DTypeError, match="is text or a summary"):
+        tf.square(tf.constant("hello"))
 
 
 def test_dtypes_by_tensorflows_words():

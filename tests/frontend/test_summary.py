@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import os
+import threading
 
 import numpy as np
 import pytest
 
 import flowc as tf
+from flowc import config
+from flowc.codegen import build
 from flowc.errors import DTypeError, FeedError, FlowcError, FlowcWarning, GraphError, InvalidArgumentError, ShapeError
 from flowc.frontend.fetches import Fetches
 from tests.frontend.tfevents import decode_png, fields, files, read, values
@@ -68,15 +71,32 @@ def test_a_summarys_control_dependencies_run_with_it():
         assert session.run(v) == 1.0
 
 
-def test_a_run_that_fetches_no_summary_is_compiled_as_if_there_were_none():
-    x = tf.placeholder(tf.float32, [3])
-    loss = tf.reduce_sum(tf.square(x))
-    with tf.Session() as session:
-        before = str(session.executable(loss, {x: [1, 2, 3]}).module)
+def test_a_run_that_fetches_no_summary_is_the_very_same_program():
+    x = tf.placeholder(tf.float32, [None, 3])
+    w = tf.Variable(tf.zeros([3]))
+    loss = tf.reduce_sum(tf.square(x * w - 1.0))
+    train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+    feeds = {x: np.ones((4, 3))}
+    with config.override(backend="cpu"):
+        before, made = tf.Session().executable([train, loss], feeds), build.compilations
         tf.summary.scalar("loss", loss)
-        tf.summary.histogram("x", x)
-        tf.summary.merge_all()
-        assert str(session.executable(loss, {x: [1, 2, 3]}).module) == before
+        tf.summary.histogram("w", w)
+        tf.summary.image("x", tf.reshape(x * 2.0, [1, -1, 3, 1]))
+        merged = tf.summary.merge_all()
+        tf.get_default_graph().signatures.clear()  # so that it is worked out anew
+        after = tf.Session().executable([train, loss], feeds)
+        assert after is not before and after.source == before.source and str(after.module) == str(before.module)
+        assert after.source_path == before.source_path and build.compilations == made
+        assert tf.Session().executable([train, loss, merged], feeds).source != before.source
+
+
+def test_what_a_summary_tells_of_is_computed_by_the_runs_own_kernels():
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    loss = tf.reduce_sum(tf.square(x), name="loss")
+    merged = tf.summary.merge([tf.summary.scalar("loss", loss), tf.summary.histogram("distance", tf.sqrt(loss, name="distance"))])
+    with config.override(backend="cpu"), tf.Session() as session:
+        program = session.executable([loss, merged], {x: np.ones((4, 3))})
+        assert program.expect_fused("distance") == program.expect_fused("loss") and len(program.kernels) == 1
 
 
 def test_a_run_that_is_put_off_gives_nothing_for_a_summary():
@@ -93,7 +113,7 @@ def test_a_summary_is_no_operand(use):
 
 def test_a_summary_is_not_fed():
     summary = tf.summary.scalar("loss", 1.0)
-    with pytest.raises(FeedError, match="loss: a summary cannot be fed"):
+    with pytest.raises(FeedError, match="loss: text and summaries cannot be fed"):
         run(tf.constant(1.0), {summary: b""})
 
 
@@ -280,15 +300,49 @@ def test_text_keeps_its_shape(given, shape, items):
     assert fields(fields(value[9][0])[1][0])[1] == [b"text"]
 
 
-@pytest.mark.parametrize("given", [1.0, ["a", 2], None, [["a"], ["b", "c"]]])
+@pytest.mark.parametrize("given", [1.0, ["a", 2], None, [["a"], [1]], np.zeros(2), []])
 def test_text_is_made_of_strings(given):
     with pytest.raises(DTypeError, match=r"summary\.text: strings are expected"):
         tf.summary.text("note", given)
 
 
-def test_text_does_not_come_from_a_tensor():
+def test_lists_of_strings_of_different_lengths_are_no_tensor():
+    with pytest.raises(ShapeError, match="strings in lists of different lengths"):
+        tf.summary.text("note", [["a"], ["b", "c"]])
+
+
+def test_text_does_not_come_from_numbers():
     with pytest.raises(DTypeError, match=r"summary\.text"):
         tf.summary.text("note", tf.constant(1.0))
+
+
+def test_text_comes_from_constants_of_strings():
+    settings = {"rate": 0.5, "steps": 100}
+    table = tf.stack([tf.convert_to_tensor([name, str(value)]) for name, value in sorted(settings.items())])
+    found = values(run(tf.summary.merge([tf.summary.text("settings", table), tf.summary.scalar("x", 1.0), tf.summary.text("note", tf.constant("süß"))])))
+    tensor = fields(found["settings"][8][0])
+    assert tensor[8] == [b"rate", b"0.5", b"steps", b"100"] and [fields(d)[1][0] for d in fields(tensor[2][0])[2]] == [2, 2]
+    assert fields(found["note"][8][0])[8] == ["süß".encode()] and found["x"][2] == [1.0]
+
+
+def test_a_constant_of_strings_has_a_type_and_gives_bytes():
+    one, two = tf.constant("süß", name="one"), tf.constant([["a"], ["b"]], dtype=tf.string)
+    assert (one.dtype, one.shape.as_list(), two.shape.as_list(), one.op.type) == (tf.string, [], [2, 1], "Const")
+    assert tf.convert_to_tensor(one) is one
+    found = run({"one": one, "two": [two, tf.constant(1.0)]})
+    assert found["one"] == "süß".encode() and found["two"][0].tolist() == [[b"a"], [b"b"]] and found["two"][1] == 1.0
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: tf.constant("a") + 1.0, lambda: tf.constant(1.0) + "a", lambda: tf.placeholder(tf.string), lambda: tf.cast(1.0, tf.string),
+        lambda: tf.constant([1.0], dtype=tf.string), lambda: tf.Variable("a"), lambda: tf.zeros([2], tf.string), lambda: tf.placeholder("string"),
+    ],
+)  # fmt: skip
+def test_nothing_is_computed_with_strings(use):
+    with pytest.raises(DTypeError, match=r"strings|numbers|text"):
+        use()
 
 
 # the file writer
@@ -306,14 +360,6 @@ def test_summaries_are_written_with_their_steps_and_times(tmp_path):
     assert all(e[1][0] >= first[1][0] for e in rest)
 
 
-def test_numbers_of_pythons_own_are_written_as_a_summary(tmp_path):
-    summary = tf.Summary(value=[tf.Summary.Value(tag="accuracy", simple_value=0.5)])
-    summary.value.add(tag="more", simple_value=2)
-    with tf.summary.FileWriter(str(tmp_path)) as writer:
-        writer.add_summary(summary, 1)
-    assert {tag: value[2] for tag, value in values(read(tmp_path)[1][5][0]).items()} == {"accuracy": [0.5], "more": [2.0]}
-
-
 def test_events_are_written_when_max_queue_of_them_wait(tmp_path):
     writer = tf.summary.FileWriter(tmp_path, max_queue=2)
     counts = []
@@ -324,11 +370,61 @@ def test_events_are_written_when_max_queue_of_them_wait(tmp_path):
     assert counts == [0, 2, 2, 4]
 
 
-def test_events_are_written_when_flush_secs_are_over(tmp_path):
-    writer = tf.summary.FileWriter(tmp_path, max_queue=100, flush_secs=0)
-    writer.add_summary(b"", 1)
+def test_events_are_written_when_they_have_waited_for_flush_secs(tmp_path):
+    with tf.summary.FileWriter(tmp_path, max_queue=100, flush_secs=0.01) as writer:
+        for count in (2, 3):
+            writer.add_summary(b"", 1)
+            writer._clock.join()
+            assert len(read(tmp_path)) == count
+
+
+def test_flushing_stops_the_clock_and_so_does_closing(tmp_path):
+    with tf.summary.FileWriter(tmp_path, flush_secs=3600) as writer:
+        for stop in (writer.flush, writer.close):
+            writer.add_summary(b"", 1)
+            clock = writer._clock
+            stop()
+            clock.join()
+
+
+def test_a_late_flush_that_fails_leaves_the_events_for_the_next_one(tmp_path, monkeypatch):
+    with tf.summary.FileWriter(tmp_path, flush_secs=0.01) as writer:
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", _no_space)
+            writer.add_summary(b"", 1)
+            writer._clock.join()
+        assert len(read(tmp_path)) == 1
     assert len(read(tmp_path)) == 2
-    writer.close()
+
+
+def _no_space(descriptor, data):
+    raise OSError(28, "No space left on device")
+
+
+def test_threads_that_share_a_writer_lose_no_event(tmp_path):
+    with tf.summary.FileWriter(tmp_path, max_queue=3) as writer:
+        threads = [threading.Thread(target=lambda t=t: [writer.add_summary(b"", 1000 * t + step) for step in range(50)]) for t in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    steps = [event[2][0] for event in read(tmp_path)[1:]]
+    assert sorted(steps) == [1000 * t + step for t in range(1, 5) for step in range(50)]
+    assert all([s for s in steps if s // 1000 == t] == [1000 * t + step for step in range(50)] for t in range(1, 5))
+
+
+def test_the_files_name_ends_as_asked(tmp_path):
+    tf.summary.FileWriter(tmp_path, filename_suffix=".train").close()
+    assert files(tmp_path)[0].name.endswith(".train")
+
+
+def test_a_folder_has_one_cached_writer(tmp_path):
+    first = tf.summary.FileWriterCache.get(tmp_path / "a")
+    assert tf.summary.FileWriterCache.get(str(tmp_path / "a")) is first and tf.summary.FileWriterCache.get(tmp_path / "b") is not first
+    first.add_summary(b"", 1)
+    tf.summary.FileWriterCache.clear()
+    assert len(read(tmp_path / "a")) == 2 and tf.summary.FileWriterCache.get(tmp_path / "a") is not first
+    tf.summary.FileWriterCache.clear()
 
 
 def test_a_writer_that_is_forgotten_writes_what_waits(tmp_path):
@@ -370,25 +466,27 @@ def test_the_graph_is_written_with_scopes_inputs_control_inputs_and_shapes(tmp_p
 
 
 def test_a_runs_times_are_written_under_its_tag(tmp_path):
-    kernel = SimpleNamespace(node_name="k0_matmul", all_start_micros=10, op_end_rel_micros=5, all_end_rel_micros=5, timeline_label="k0")
-    metadata = tf.RunMetadata(step_stats=SimpleNamespace(dev_stats=[SimpleNamespace(device="/device:CPU:0", node_stats=[kernel])]))
+    metadata = tf.RunMetadata()
+    kernels = metadata.step_stats.dev_stats.add(device="/device:CPU:0").node_stats
+    kernels.add(node_name="k0_matmul", all_start_micros=10, op_end_rel_micros=5, all_end_rel_micros=5, timeline_label="k0")
     with tf.summary.FileWriter(tmp_path) as writer:
         writer.add_run_metadata(metadata, "step 1", 1)
         writer.add_run_metadata(tf.RunMetadata(), "step 2")
         with pytest.raises(GraphError, match="'step 1' was used before"):
             writer.add_run_metadata(metadata, "step 1")
     first, second = (fields(e[8][0]) for e in read(tmp_path)[1:])
-    assert (first[1], second) == ([b"step 1"], {1: [b"step 2"], 2: [b""]})
+    assert (first[1], second[1], second.get(2, [b""])) == ([b"step 1"], [b"step 2"], [b""])
     device = fields(fields(fields(first[2][0])[1][0])[1][0])
     stats = fields(device[2][0])
-    assert device[1] == [b"/device:CPU:0"] and stats == {1: [b"k0_matmul"], 2: [10], 3: [0], 4: [5], 5: [5], 8: [b"k0"]}
+    assert device[1] == [b"/device:CPU:0"] and stats == {1: [b"k0_matmul"], 2: [10], 4: [5], 5: [5], 8: [b"k0"]}
 
 
 def test_a_fused_kernels_time_is_that_of_its_last_node_in_the_graph(tmp_path):
     with tf.name_scope("layer"):
         tf.square(2.0)
-    kernel = SimpleNamespace(node_name="k0_square", all_end_rel_micros=1.2, nodes=("layer.mul", "layer.Square"), timeline_label="k0_square = ...")
-    metadata = tf.RunMetadata(step_stats=SimpleNamespace(dev_stats=[SimpleNamespace(node_stats=[kernel])]))
+    metadata = tf.RunMetadata()
+    kernel = metadata.step_stats.dev_stats.add().node_stats.add(node_name="k0_square", all_end_rel_micros=2, timeline_label="k0_square = ...")
+    kernel.nodes = ("layer.mul", "layer.Square")
     with tf.summary.FileWriter(tmp_path, tf.get_default_graph()) as writer:
         writer.add_run_metadata(metadata, "step")
     run_metadata = fields(fields(read(tmp_path)[2][8][0])[2][0])
@@ -410,6 +508,7 @@ def test_events_and_session_logs_can_be_added(tmp_path):
         (lambda w: w.add_summary(b"", tf.constant(1)), "global_step is a whole number"),
         (lambda w: w.add_graph("graph"), "add_graph takes a graph"),
         (lambda w: w.add_event(3), "add_event takes"),
+        (lambda w: w.add_session_log("start"), "add_session_log takes"),
         (lambda w: w.add_run_metadata(None, "t"), "add_run_metadata takes"),
         (lambda w: tf.summary.FileWriter(None), "logdir is a path"),
     ],

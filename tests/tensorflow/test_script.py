@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +148,26 @@ def test_a_program_runs_unchanged_as_import_flowc_too(tmp_path: Path, capsys: py
     assert run_script(script(tmp_path, text.replace("import tensorflow", "import flowc"))) == 0
     assert capsys.readouterr().out == as_tensorflow
     assert as_tensorflow == "[array([-0.9999969], dtype=float32), array([0.9999908], dtype=float32)]\n"
+
+
+def test_a_script_reads_its_own_logs_with_tensorboards_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    path = script(
+        tmp_path,
+        "import sys\n"
+        "import tensorflow as tf\n"
+        "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\n"
+        "with tf.Session() as sess, tf.summary.FileWriter(sys.argv[1]) as writer:\n"
+        "    writer.add_summary(sess.run(tf.summary.scalar('x', 2.5)), 3)\n"
+        "print([(s.step, s.value) for s in EventAccumulator(sys.argv[1]).Reload().Scalars('x')])\n",
+    )
+    code = "import sys; from flowc.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"  # a process of its own: TensorBoard decides once
+    done = subprocess.run([sys.executable, "-c", code, str(path), str(tmp_path / "logs")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[(3, 2.5)]\n"), done.stderr
+
+
+def test_the_sign_for_tensorboard_goes_with_flowc(tmp_path: Path) -> None:
+    flowc.tensorflow.install()
+    assert "tensorboard.compat.notf" in sys.modules
+    flowc.tensorflow.uninstall()
+    assert "tensorboard.compat.notf" not in sys.modules
