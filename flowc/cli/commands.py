@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
         "examples:\n  flowc viz model.py -o model.html      a page to explore: every pass, the kernels, their source\n"
         "  flowc viz model.py -o graph.svg\n  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
         "  flowc viz model.py --diff new.py -o changes.html\n"
+        "  flowc viz model.py -o model.html --profile              measures the kernels: their times are on the page\n"
+        "  flowc viz model.py -o model.html --profile kernels.json  as `flowc bench --json kernels.json` measured them\n"
         "  flowc viz model.py                    the tree of scopes, as text\n"
         "\nA page is one file that needs nothing else; its `?` key lists the keys.\n"
         "Pictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
@@ -70,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     viz.add_argument("--full", action="store_true", help="a box for every node of the graph")
     viz.add_argument("--level", choices=("graph", "function", "module"), help="by default graph; for compiled functions function; a module shows the kernels")
     viz.add_argument("--diff", metavar="OTHER.py[:NAME]", help="a page that marks what OTHER adds to the program's graph, changes in it and takes from it")
+    viz.add_argument("--profile", metavar="FILE.json", nargs="?", const="", help="show each kernel's time on a page: measured now, or what FILE says")
     tone = viz.add_mutually_exclusive_group()
     for theme in ("light", "dark"):
         tone.add_argument(f"--{theme}", dest="theme", action="store_const", const=theme, default="", help=f"a {theme} page, whatever the reader's system says")
@@ -236,6 +240,11 @@ def do_viz(options: argparse.Namespace) -> int:
             raise InputError(f"{options.output} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
     if options.diff is not None and (options.output is None or check_suffix(options.output) != PAGE):
         raise InputError("--diff draws a page: -o FILE.html")
+    if options.profile is not None:
+        if options.output is None or check_suffix(options.output) != PAGE or options.diff is not None:
+            raise InputError("--profile shows times on the page of one program: -o FILE.html")
+        if options.profile and not options.profile.endswith(".json"):
+            raise InputError(f"--profile {options.profile}: a .json file is expected that `flowc bench --json` wrote; the script's arguments come before --profile")
     subject = _subject(options)
     drawn = _drawing(subject, options)
     if options.output is None:
@@ -283,6 +292,7 @@ def _drawing(subject: Any, options: argparse.Namespace) -> Any:
 def _page(subject: Any, drawn: Any, options: argparse.Namespace) -> str:
     """The page over all stages of a program; of a graph that comes to no function (a rank is not known) the graph alone."""
     from flowc.cli.subject import GraphRun, InputError
+    from flowc.errors import DTypeError, ShapeError
     from flowc.viz.page import Stage, page
     from flowc.viz.stages import stages
 
@@ -290,13 +300,26 @@ def _page(subject: Any, drawn: Any, options: argparse.Namespace) -> str:
     if isinstance(subject, GraphRun):
         graph = drawn if options.level in (None, "graph") else _drawing(subject, argparse.Namespace(**{**vars(options), "level": "graph"}))
     try:
-        found = stages(subject.function(), graph, drawn.title)
-    except InputError:
-        if graph is None:
+        f = subject.function()
+        measured = None if options.profile is None else partial(_measured, subject, options.profile)
+        found = stages(f, graph, drawn.title, subject.extents(f), measured)
+    except (InputError, ShapeError, DTypeError) as error:
+        if graph is None or options.profile is not None:
             raise
+        print(f"flowc viz: the page shows the graph alone: {str(error).splitlines()[0]}", file=sys.stderr)
         found = [Stage("graph", graph)]
-    first = {"function": "extract" if graph is not None else "function", "module": "kernels"}.get(options.level or "", found[0].name)
+    first = {"function": "extract" if graph is not None else "function", "module": "fuse"}.get(options.level or "", found[0].name)
     return page(found, drawn.title, first, options.theme)
+
+
+def _measured(subject: Any, file: str, kernels: Sequence[str]) -> Any:
+    """The figures of a program's kernels: from a file of `flowc bench`, or measured now."""
+    from flowc.cli.bench import bench
+    from flowc.viz.figures import matching, of_profile, read
+
+    if file:
+        return matching(read(file), kernels, file)
+    return matching([of_profile(bench(subject, {}, 20)[1])], kernels, subject.title)
 
 
 def _difference(drawn: Any, options: argparse.Namespace) -> str:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from flowc import config
-from flowc.errors import FlowcError
+from flowc.errors import FlowcError, ShapeError
 from flowc.frontend.scope import Graph
 from flowc.frontend.summary import is_summary, values_of
 from flowc.frontend.trace import Compiled
 from flowc.ir.dims import Dim
 from flowc.ir.function import Function
+from flowc.ir.interpret import bind_extents
 from flowc.ir.node import Node
 from flowc.ir.op import Effect
 from flowc.transforms.extract import Extraction, extract
@@ -54,14 +55,31 @@ class GraphRun:
         return [n for n in live if n.op.effect is Effect.FEED and n.op.name != "run_counter" and n not in self.fed]
 
     def function(self) -> Function:
-        """The specialized Function. InputError where a placeholder's rank is unknown and no run has fed it."""
+        """The specialized Function. InputError where a placeholder's rank is unknown and no run has fed it.
+
+        Sizes that no run told are all different, unless the run wants some of them equal: then they are all one.
+        """
+        try:
+            return self._specialized(apart=True)
+        except ShapeError as error:
+            try:
+                return self._specialized(apart=False)
+            except ShapeError:
+                raise error from None
+
+    def _specialized(self, apart: bool) -> Function:
         shapes: dict[Node, tuple[int, ...]] = {node: shape for node, shape in self.fed.items() if node in self.live}
         extents: dict[Dim, int] = {}
         for node in self.unfed:
             if node.tensor.shape is None:
                 raise InputError(f"{self.title} needs {node.name}, whose shape is not known: no run that was seen feeds it")
-            shapes[node] = tuple(d if isinstance(d, int) else extents.setdefault(d, 1009 + 2 * len(extents)) for d in node.tensor.shape)
+            shapes[node] = tuple(d if isinstance(d, int) else extents.setdefault(d, 1009 + 2 * apart * len(extents)) for d in node.tensor.shape)
         return Specializer(self.extraction(list(shapes)).function).specialize(list(shapes.values()))[1]
+
+    def extents(self, f: Function) -> dict[str, int]:
+        """The sizes of `function()`'s symbols that the run told."""
+        fed = [(node, shape) for node, shape in self.fed.items() if node in self.live]
+        return bind_extents([p.type for p in f.params[: len(fed)]], [shape for _, shape in fed])
 
     def extraction(self, feeds: Sequence[Node]) -> Extraction:
         """What the run computes from `feeds` and from variables."""
@@ -83,6 +101,11 @@ class CompiledFunction:
             return self.compiled._inspected().function
         except FlowcError as error:
             raise InputError(f"{error.what}{f'; {error.detail}' if error.detail else ''}") from None
+
+    def extents(self, f: Function) -> dict[str, int]:
+        """The sizes of `function()`'s symbols in the last call."""
+        latest = self.compiled._inspected().latest
+        return {} if latest is None else bind_extents([p.type for p in f.params], [a.shape for a in latest.args])
 
 
 Subject = GraphRun | CompiledFunction
