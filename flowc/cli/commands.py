@@ -244,7 +244,7 @@ def do_viz(options: argparse.Namespace) -> int:
         if options.output is None or check_suffix(options.output) != PAGE or options.diff is not None:
             raise InputError("--profile shows times on the page of one program: -o FILE.html")
         if options.profile and not options.profile.endswith(".json"):
-            raise InputError(f"--profile {options.profile}: a .json file is expected that `flowc bench --json` wrote; the script's arguments come before --profile")
+            raise InputError(f"--profile {options.profile}: a .json file is expected that `flowc bench --json` wrote; the script's arguments come before it")
     subject = _subject(options)
     drawn = _drawing(subject, options)
     if options.output is None:

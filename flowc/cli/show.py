@@ -84,7 +84,8 @@ def _kernel_lines(kernel: Function, decisions: Iterable[Decision], told: set[int
         *_wrapped("writes", [f"{r.name}: {r.type}" for r in kernel.results]),
     ]
     for decision in decisions:
-        if id(decision) not in told and (decision.nodes[-1] in names or decision.kernels[1:] == (kernel.name,) or decision.kind == "fused" and names & set(decision.nodes)):
+        of_kernel = decision.kernels[1:] == (kernel.name,) or decision.nodes[-1] in names or decision.kind == "fused" and names & set(decision.nodes)
+        if id(decision) not in told and of_kernel:
             told.add(id(decision))
             lines.append(f"  {decision}")
     return lines

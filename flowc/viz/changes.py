@@ -103,7 +103,7 @@ def _pair(before: Mapping[int, Said], after: Mapping[int, Said], changes: Change
 
 
 def _merge(before: Mapping[int, Said], after: Mapping[int, Said], changes: Changes, pairs: Mapping[int, int]) -> None:
-    alike = {(new.op, new.attrs, new.operands): number for number, new in reversed(after.items()) if not new.given}
+    alike = {(new.op, new.attrs, new.operands): number for number, new in reversed(list(after.items())) if not new.given}
     users: dict[int, list[int]] = {}
     for number, old in before.items():
         for operand in old.values:
@@ -130,5 +130,7 @@ def _place(number: int, user: int, before: Mapping[int, Said], after: Mapping[in
     if user in changes.rewritten:
         return user
     old, new = before[user].operands, after[user].operands
-    now = new[old.index(number)] if len(old) == len(new) else None
+    if len(old) != len(new):
+        return None
+    now = new[old.index(number)]
     return now if now in after and not after[now].given else None
