@@ -17,7 +17,7 @@ from flowc.errors import FlowcError, ShapeError
 from flowc.frontend.scope import Graph
 from flowc.frontend.summary import is_summary, values_of
 from flowc.frontend.trace import Compiled
-from flowc.ir.dims import Dim
+from flowc.ir.dims import Dim, Sym
 from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents
 from flowc.ir.node import Node
@@ -77,9 +77,10 @@ class GraphRun:
         return Specializer(self.extraction(list(shapes)).function).specialize(list(shapes.values()))[1]
 
     def extents(self, f: Function) -> dict[str, int]:
-        """The sizes of `function()`'s symbols that the run told."""
+        """The sizes of the Graph's and of `function()`'s symbols that the run told; a function's count where one has another's name."""
         fed = [(node, shape) for node, shape in self.fed.items() if node in self.live]
-        return bind_extents([p.type for p in f.params[: len(fed)]], [shape for _, shape in fed])
+        of_graph = {d.name: n for node, shape in fed for d, n in zip(node.tensor.shape or (), shape, strict=False) if isinstance(d, Sym) and d.name}
+        return {**of_graph, **bind_extents([p.type for p in f.params[: len(fed)]], [shape for _, shape in fed])}
 
     def extraction(self, feeds: Sequence[Node]) -> Extraction:
         """What the run computes from `feeds` and from variables."""

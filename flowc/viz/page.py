@@ -36,7 +36,7 @@ class Stage:
 
     aliases: nodes that stand for others, as a kernel's params do for its operands; decisions: what the passes decided, told of the nodes
     in every stage; texts: for a kernel's scope what can be read of it, as pairs of a heading and a text; figures: what the kernels do
-    and take; closed: kernels are closed at first.
+    and take; extents: sizes of symbols in its types, for the bytes of values; closed: kernels are closed at first.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Stage:
     decisions: Sequence[Decision] = ()
     texts: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     figures: Figures | None = None
+    extents: Mapping[str, int] = field(default_factory=dict)
     closed: bool = False
 
 

@@ -48,6 +48,7 @@ class PageData:
         self.texts: dict[str, Sequence[tuple[str, str]]] = {}
         self.makers: dict[int, list[str]] = {}
         self.extents: dict[str, int] = {}
+        self.sizes: Mapping[str, int] = {}
         self._before: tuple[Diagram, list[Box], dict[int, Said]] | None = None
 
     def add(self, stage: Stage) -> None:
@@ -55,8 +56,10 @@ class PageData:
         self.identity.same(stage.aliases)
         self.decisions += stage.decisions
         self.texts.update(stage.texts)
+        self.extents = {**stage.extents, **self.extents}
         if stage.figures is not None:
             self.extents.update(stage.figures.extents)
+            self.sizes = stage.figures.extents
         if self._before is None or stage.diagram is not self._before[0]:
             self._add_diagram(stage)
         elif not stage.closed:
@@ -111,7 +114,8 @@ class PageData:
             if decision.kernels:
                 apart.append([*(numbers[k] for k in decision.kernels), *decision.nodes, decision.reason])
         made = {key: [numbers[k] for k in kernels] for key, kernels in self.makers.items()}
-        return {"kernels": list(self.kernels.values()), "made": made, "decisions": [_told(d) for d in self.decisions], "notes": notes, "apart": apart}
+        told = [_told(d) for d in self.decisions]
+        return {"kernels": list(self.kernels.values()), "extents": self.sizes, "made": made, "decisions": told, "notes": notes, "apart": apart}
 
     # parts of a stage
 

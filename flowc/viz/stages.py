@@ -38,7 +38,7 @@ def stages(
     *passes, (last, _) = seen
     figures = counted(program, extents or {}) if measured is None else measured([kernel.name for kernel in program.kernels])
     drawn = diagram(module, title=title)
-    found = [Stage("graph", graph)] if graph is not None else []
+    found = [Stage("graph", graph, extents=extents or {})] if graph is not None else []
     for index, (name, function) in enumerate(passes):
         same = index > 0 and _equal(function, passes[index - 1][1])
         found.append(Stage(name, found[-1].diagram if same else diagram(function, title=title)))

@@ -1,17 +1,21 @@
 // Which part of the diagram is seen: pan, zoom, fit. `camera` is {x, y, k}: screen = k * place + (x, y).
 
-const camera = { x: 0, y: 0, k: 1, moved: false, timer: 0, printing: false, changed: () => {} };
+const camera = { x: 0, y: 0, k: 1, moved: false, timer: 0, printing: false };
 const SMALLEST = 0.02, LARGEST = 4, READABLE = 0.6;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function applyCamera() {
   if (camera.printing) return; // the whole diagram is on the paper
-  document.getElementById("camera").setAttribute("transform", `translate(${round(camera.x)} ${round(camera.y)}) scale(${camera.k.toFixed(4)})`);
+  document.getElementById("camera").setAttribute("transform", `translate(${round(camera.x)} ${round(camera.y)}) scale(${Math.round(camera.k * 1e4) / 1e4})`);
   drawMap();
 }
 
+// A view in steps that an address can tell exactly.
+const snapped = ({ x, y, k }) => ({ x: round(x), y: round(y), k: Math.round(k * 1000) / 1000 });
+
 // Go there in a fifth of a second; at once where the reader wants no motion.
-function glide(to, moved) {
+function glide(target, moved) {
+  const to = snapped(target);
   camera.moved = moved;
   cancelAnimationFrame(camera.timer);
   const from = { x: camera.x, y: camera.y, k: camera.k };
@@ -22,16 +26,16 @@ function glide(to, moved) {
     for (const key of ["x", "y", "k"]) camera[key] = from[key] + (to[key] - from[key]) * eased;
     applyCamera();
     if (part < 1) camera.timer = requestAnimationFrame(step);
-    else camera.changed();
+    else writeAddress();
   };
   step(start);
 }
 
 function jump(to, moved) {
   cancelAnimationFrame(camera.timer);
-  Object.assign(camera, to, { moved });
+  Object.assign(camera, snapped(to), { moved });
   applyCamera();
-  camera.changed();
+  writeAddress();
 }
 
 // The part of the window that nothing covers: right of the open legend where there is room, left of the open panel.
@@ -58,7 +62,7 @@ function fitted(laid, least = SMALLEST) {
 function zoomed(factor, at) {
   const { width, height } = svg.getBoundingClientRect();
   const point = at || { x: width / 2, y: height / 2 };
-  const k = Math.max(SMALLEST, Math.min(LARGEST, camera.k * factor));
+  const { k } = snapped({ x: 0, y: 0, k: Math.max(SMALLEST, Math.min(LARGEST, camera.k * factor)) });
   return { k, x: point.x - (point.x - camera.x) * k / camera.k, y: point.y - (point.y - camera.y) * k / camera.k };
 }
 

@@ -18,8 +18,9 @@ function bytesOf(type) {
   const match = /^([a-z]+)(\d*)(?:\[(.*)\])?$/.exec(type || "");
   if (!match) return 0;
   const each = match[2] ? Math.max(1, match[2] / 8) : 1;
-  const extent = (text) => text.split("*").reduce((product, part) => product * (DATA.extents[part] || parseInt(part, 10) || 1), 1);
-  return (match[3] || "").split(",").reduce((product, text) => product * extent(text.trim()), each);
+  const extent = (text) => text.split("*").reduce((product, part) => product * (DATA.extents[part.trim()] || parseInt(part, 10) || 1), 1);
+  const shape = (match[3] || "").replace(/broadcast\(([^()]*)\)/g, (all, parts) => Math.max(...parts.split(",").map(extent)));
+  return shape.split(",").reduce((product, text) => product * extent(text), each);
 }
 
 // What a stage's element holds; those before it are read first, since they bring boxes that it names.
@@ -58,7 +59,7 @@ function linked(boxes, rawLinks, pairs, scopes) {
   return { boxes, links, pairs, scopes, fused: scopes.some((scope) => scope.kind === "kernel"), byId: new Map(boxes.map((box) => [box.id, box])), trees: {} };
 }
 
-// What is known of the kernels: {kernels: [figures], made: key -> kernels, decisions, notes: key -> decisions, apart: [[from, to, value, reader, reason]]}.
+// What is known of the kernels: {kernels: [figures], extents, made: key -> kernels, decisions, notes: key -> decisions, apart: [[from, to, value, reader, reason]]}.
 const kernelData = () => read("kernels");
 const hasKernels = () => DATA.stages.some((stage) => stage.kernels);
 const kernelNumber = (name) => { const data = kernelData(); data.numbers = data.numbers || new Map(data.kernels.map((k, i) => [k.name, i])); return data.numbers.get(name); };

@@ -59,7 +59,8 @@ function renderItem(item, laid, paint) {
   const outline = scope ? rounded(w, h, 8) : OUTLINES[item.kind](w, h);
   const shape = element("path", { class: "shape", d: outline }, group);
   if (!scope && item.box.result) element("path", { class: "shape inner", d: OUTLINES[item.kind](w - 6, h - 6), transform: "translate(3 3)" }, group);
-  const fill = item.opened ? "" : paint.fill(item);
+  const ghost = !scope && item.box.was;
+  const fill = item.opened || ghost ? "" : paint.fill(item);
   if (fill) { shape.setAttribute("style", `fill:${fill}`); group.classList.add("painted"); }
   element("title", {}, group, scope ? `${titleOf(item)}: ${item.count} nodes` : `${item.box.was || item.box.id}  ${item.box.where || ""}`.trim());
   if (item.opened) {

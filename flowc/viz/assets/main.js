@@ -244,8 +244,8 @@ function fitToPage() {
 
 function start() {
   readAddress();
-  const at = state.at.split(",").map(Number);
   camera.printing = false;
+  const at = state.at.split(",").map(Number); // before the view is written down anew
   applyTheme();
   redraw();
   const item = view.tree.byId.get(state.sel), shut = item ? shutAround(item) : [];

@@ -60,7 +60,7 @@ const kernelLink = (name, actions) => html("button", { class: "link", "data-kern
 const fieldText = ([name, op, type, , inputs]) => html("code", {}, `${name}: ${type} = ${op}(${inputs.join(", ")})`);
 
 // The sizes for which figures hold: "for b = 128".
-const sizesText = () => Object.entries(DATA.extents).map(([name, size]) => `${name} = ${size}`).join(", ");
+const sizesText = () => Object.entries(kernelData().extents).map(([name, size]) => `${name} = ${size}`).join(", ");
 
 function showKernel(item, actions) {
   const f = figuresOf(item.kernel), sizes = sizesText();

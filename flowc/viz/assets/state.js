@@ -27,12 +27,14 @@ function address() {
 let written = "";
 
 function writeAddress() {
+  state.at = viewText();
   written = address();
   if (written === (location.hash || "#")) return;
   try { history.replaceState(null, "", written); } catch { /* a page that may not: the view is only not shared */ }
 }
 
-camera.changed = () => {
-  state.at = camera.moved ? [round(camera.x), round(camera.y), camera.k.toFixed(3)].join(",") : "";
-  writeAddress();
-};
+// The view as text; nothing where it is the one that the page opens with.
+function viewText() {
+  const usual = snapped(fitted(view.laid, READABLE));
+  return ["x", "y", "k"].every((key) => usual[key] === camera[key]) ? "" : [camera.x, camera.y, camera.k].join(",");
+}
