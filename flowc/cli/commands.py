@@ -63,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
         "  flowc viz model.py -o model.html --profile              measures the kernels: their times are on the page\n"
         "  flowc viz model.py -o model.html --profile kernels.json  as `flowc bench --json kernels.json` measured them\n"
         "  flowc viz model.py                    the tree of scopes, as text\n"
-        "\nA page is one file that needs nothing else; its `?` key lists the keys.\n"
+        "\nA page is one file that needs nothing else: a timeline over the passes with what each changes, the kernels with source, operations,\n"
+        "bytes and the reasons why two are not one, search, traces, colours by op, kernel, time or memory. Its address keeps the view, so a\n"
+        "link to it can be shared; its `?` key lists the keys.\n"
         "Pictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
         "Gradients, updates and initial values are folded into one box per node or variable; --full draws every node.\n"
         + MODEL_TEXT,

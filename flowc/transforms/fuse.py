@@ -21,6 +21,7 @@ from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.op import OPS, Element, Kind, Nest, Scalar
 from flowc.ops.inference import normal_axes
+from flowc.transforms.borders import Borders
 from flowc.transforms.records import Decision, Records
 
 SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
@@ -98,8 +99,7 @@ class Fuser:
         self.groups: list[Group] = []
         self.escaping = set(f.outputs)
         self.scalars: Group | None = None
-        self.refused: dict[tuple[Node, Node], str] = {}
-        self.kernel_of: dict[Group, str] = {}
+        self.borders = Borders()
 
     def run(self) -> Function:
         for node in self.f.nodes:
@@ -145,7 +145,7 @@ class Fuser:
                 self.join(group, node, operand)
                 self.absorb(group, node)
                 return True
-            self.refused[operand, node] = reason
+            self.borders.refused[operand, node] = reason
         return False
 
     def open(self, node: Node) -> None:
@@ -184,7 +184,7 @@ class Fuser:
                 continue
             reason = self.refuses_group(group, other, operand)
             if reason is not None:
-                self.refused.setdefault((operand, node), reason)
+                self.borders.refused.setdefault((operand, node), reason)
                 continue
             for member in other.members:
                 self.group_of[member] = group
@@ -415,8 +415,7 @@ class Fuser:
         views = [m for m in wanted if is_view(m) and self.group_of.get(m.inputs[0]) is group]
         results = [m for m in group.members if m not in views and (m in wanted or any(_viewed(v) is m for v in views))]
         kernel, inputs = self.kernel(group, results, f"k{serial}_{_short(group, results)}")
-        self.kernel_of[group] = kernel.name
-        self.record_borders(group)
+        self.borders.record(group.members, kernel.name, self.records)
         call = b.apply(OPS["call"], *(new[n] for n in inputs), function=kernel)
         for position, member in enumerate(results):
             with b.origin(member):
@@ -424,26 +423,6 @@ class Fuser:
                 new[member] = b.apply(OPS["item"], call, index=position, name=given)
         for view in views:  # not stored a second time: a view of what is
             self.show(b, view, new)
-
-    def record_borders(self, group: Group) -> None:
-        """A record for each value that the group's kernel reads from another kernel's memory: why it is not computed here."""
-        for member in group.members:
-            for value, reader in dict.fromkeys(border for n in member.inputs for border in self.borders(n, member)):
-                other = self.group_of[value]
-                if other is not group:
-                    kernels = (self.kernel_of[other], self.kernel_of[group])
-                    self.records.add(Decision("kept", "fuse", (value.name, member.name), self.reason(value, reader), 0, kernels))
-
-    def borders(self, operand: Node, reader: Node) -> list[tuple[Node, Node]]:
-        """The values of groups that are behind an operand, through views and copied index ops, each with what reads it."""
-        if operand in self.group_of:
-            return [(operand, reader)]
-        return [border for n in operand.inputs for border in self.borders(n, operand)] if operand.op is not CONSTANT else []
-
-    def reason(self, value: Node, reader: Node) -> str:
-        if reader not in self.group_of:
-            return f"{reader.op.name} is {'a view of memory' if is_view(reader) else 'computed where it is read'}"
-        return self.refused[value, reader]
 
     def show(self, b: Builder, view: Node, new: dict[Node, Node]) -> Node:
         """A view in `main` of a result of a kernel."""

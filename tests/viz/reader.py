@@ -85,16 +85,16 @@ class Reader(Browser):
 
     def place(self, selector: str) -> tuple[float, float]:
         """The middle of the one element that a selector finds."""
-        found = self.evaluate(f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.getBoundingClientRect()).map(r => [r.x + r.width / 2, r.y + r.height / 2])")
+        middle = "e => (r => [r.x + r.width / 2, r.y + r.height / 2])(e.getBoundingClientRect())"
+        found = self.evaluate(f"[...document.querySelectorAll({json.dumps(selector)})].map({middle})")
         assert len(found) == 1, f"{selector} finds {len(found)} elements"
         return found[0][0], found[0][1]
 
     def item(self, name: str) -> tuple[float, float]:
         """A place on a box or on the upper edge of an open scope."""
         selector = json.dumps(f'[data-id="{name}"] > .shape:not(.back)')
-        x, y, width, height, is_open = self.evaluate(
-            f"(e => {{ const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height, e.parentNode.classList.contains('open')]; }})(document.querySelector({selector}))"
-        )
+        look = "(e, r) => [r.x, r.y, r.width, r.height, e.parentNode.classList.contains('open')]"
+        x, y, width, height, is_open = self.evaluate(f"(e => ({look})(e, e.getBoundingClientRect()))(document.querySelector({selector}))")
         return (x + width - 6, y + 6) if is_open else (x + width / 2, y + height / 2)
 
     def mark(self, source: str, target: str) -> tuple[float, float]:
@@ -123,7 +123,8 @@ class Reader(Browser):
 
     def fills(self) -> dict[str, str]:
         """The colours of what is drawn closed."""
-        return dict(self.evaluate("[...document.querySelectorAll('#boxes .item')].map(e => [e.dataset.id, getComputedStyle(e.querySelector('.shape:not(.back)')).fill])"))
+        fill = "getComputedStyle(e.querySelector('.shape:not(.back)')).fill"
+        return dict(self.evaluate(f"[...document.querySelectorAll('#boxes .item')].map(e => [e.dataset.id, {fill}])"))
 
     def picture(self) -> bytes:
         return base64.b64decode(self._ask("Page.captureScreenshot")["data"])

@@ -130,7 +130,7 @@ def test_kernels_bring_their_generated_source_and_their_loops():
 def test_kernels_tell_their_operations_and_bytes_for_the_sizes_of_the_run():
     data = data_of(page(compiled_stages(batch=8)))
     (kernel,) = [k for k in data["kernels"]["kernels"] if "matmul_Mul" in k["name"]]
-    assert list(data["extents"].values()) == [8]
+    assert list(data["kernels"]["extents"].values()) == [8]
     assert kernel["read"] == 4 * (8 * 3 + 3 + 1 + 8 + 1)  # x, W, b, the target and a factor
     assert kernel["flops"] > 2 * 8 * 3
     assert "seconds" not in kernel

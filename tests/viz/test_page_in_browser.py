@@ -1,95 +1,19 @@
-"""The page in a real browser: what clicks, keys, the search and the timeline do, what is drawn where, and what the address keeps."""
+"""The page in a real browser: what clicks, keys, the search and the timeline do, what they show, and what the address keeps."""
 
-import functools
-import json
 import re
 
 import pytest
 
 import flowc as tf
-from flowc.viz.figures import Figures
-from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, diagram
-from flowc.viz.page import Stage, page
+from flowc.cli.subject import GraphRun
+from flowc.viz.model import diagram
+from flowc.viz.page import page
+from flowc.viz.stages import stages
 from tests.browser import CHROMIUM
-from tests.viz.graphs import noisy, regression
-from tests.viz.pages import compiled_stages, data_of, regression_page
-from tests.viz.reader import Reader
+from tests.viz.pages import compiled_page, data_of, graph_page, kernel_named, layers, stage_number, two_programs
 from tests.viz.test_page import strange
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")]
-
-
-@pytest.fixture(scope="module")
-def running():
-    """The one browser of these tests, in a list."""
-    readers = []
-    yield readers
-    for found in readers:
-        found.__exit__()
-
-
-@pytest.fixture
-def reader(running, tmp_path_factory):
-    if not running or running[-1].has_ended:
-        running.append(Reader(tmp_path_factory.mktemp("browser") / "profile"))
-    return running[-1]
-
-
-def measured(kernels):
-    """Times that grow from kernel to kernel."""
-    names = enumerate(kernels, 1)
-    numbers = {"flops": 2000, "read": 400, "written": 80, "gbs": 1.5, "gflops": 2.5, "of_limit": 0.25, "threads": 1, "bound": "memory"}
-    total = len(kernels) * (len(kernels) + 1) / 2
-    return Figures(tuple({"name": k, "seconds": n * 1e-3, "share": n / total, **numbers} for n, k in names), {"b": 8})
-
-
-@functools.cache
-def compiled_page(with_times=False):
-    return page(compiled_stages(measured=measured if with_times else None), "model.py")
-
-
-@functools.cache
-def graph_page():
-    return regression_page()
-
-
-def stage_number(text, name):
-    return next(i for i, s in enumerate(data_of(text)["stages"]) if name in s["name"].split(", "))
-
-
-def kernel_named(text, part):
-    return next(k["name"] for k in data_of(text)["kernels"]["kernels"] if part in k["name"])
-
-
-def layers(count):
-    """A page with a series of like scopes, with a gradient and its optimizer."""
-    tf.reset_default_graph()
-    h = tf.placeholder(tf.float32, [None, 4], name="x")
-    for i in range(count):
-        with tf.name_scope(f"Layer{i + 1}"):
-            h = tf.nn.relu(tf.matmul(h, tf.Variable(tf.zeros([4, 4]), name="W")))
-    tf.train.AdamOptimizer(0.1).minimize(tf.reduce_mean(h, name="loss"))
-    return page([Stage("graph", diagram(tf.get_default_graph()))])
-
-
-def chain(count):
-    drawn = Diagram("many")
-    for i in range(count):
-        drawn.add_box(Box(f"n{i}", Kind.OP, "", (f"n{i}", "tanh")))
-        if i:
-            drawn.add_link(f"n{i - 1}", f"n{i}", Link(LinkKind.DATA, "f32[b]"))
-    return page([Stage("graph", drawn)])
-
-
-def two_programs():
-    tf.reset_default_graph()
-    x = tf.placeholder(tf.float32, [4], name="x")
-    tf.add(tf.tanh(x, name="old"), 1.0, name="y")
-    first = diagram(tf.get_default_graph())
-    tf.reset_default_graph()
-    x = tf.placeholder(tf.float32, [4], name="x")
-    tf.subtract(tf.exp(x, name="new"), 1.0, name="y")
-    return page([Stage("a.py", first), Stage("b.py", diagram(tf.get_default_graph()))], first="b.py", compared=True)
 
 
 # the file
@@ -364,8 +288,6 @@ def test_a_stage_marks_what_it_rewrites_and_keeps_what_is_gone_as_ghosts(reader,
 def test_a_pass_that_adds_nodes_marks_them(reader, tmp_path):
     tf.reset_default_graph()
     y = tf.nn.softmax(tf.placeholder(tf.float32, [3, 4], name="x"), name="y")
-    from flowc.cli.subject import GraphRun
-    from flowc.viz.stages import stages
 
     graph = tf.get_default_graph()
     text = page(stages(GraphRun(graph, "y", [y.node], {graph.by_name["x"]: (3, 4)}).function(), diagram(graph)))
@@ -479,7 +401,7 @@ def test_colours_by_op_kernel_time_and_memory(reader, tmp_path):
         assert reader.state()["by"] == by == reader.evaluate("document.getElementById('colour').value")
         seen[by] = reader.fills()
         assert seen[by] != plain
-    same = lambda by, a, b: seen[by][a] == seen[by][b]  # noqa: E731
+    same = lambda by, a, b: seen[by][a] == seen[by][b]
     assert not same("op", "Model/Inner/MatMul", "Loss/sub") and same("op", "Loss/sub", "Loss/Square")
     assert same("kernel", "Model/Inner/MatMul", "Loss/sub") and same("time", "Model/Inner/MatMul", "Loss/sub")
     assert not same("memory", "Model/W", "Model/b") and same("memory", "Model/Inner/y", "Loss/sub")
@@ -522,7 +444,9 @@ def test_the_system_says_light_or_dark_until_the_reader_does(reader, tmp_path):
 def test_an_address_that_is_shared_shows_the_same(reader, tmp_path, by_keys):
     text = compiled_page()
     drawn = """(look => [look(document.querySelector('main')), look(document.getElementById('timeline'))])(function look(e) {
-        return e.nodeType === 3 ? e.data : [e.localName, [...e.attributes].map(a => a.name + a.value.split(' ').sort()).sort(), [...e.childNodes].map(look)]; })"""
+        if (e.nodeType === 3) return e.data;
+        const said = [...e.attributes].map(a => a.name + a.value.split(' ').filter(Boolean).sort()).filter(a => a !== 'class').sort();
+        return [e.localName, said, [...e.childNodes].map(look)]; })"""
     reader.read(tmp_path, text)
     reader.move((3, 880))
     reader.press(*by_keys)
@@ -595,153 +519,7 @@ def test_the_help_lists_every_key_that_does_something(reader, tmp_path):
 
 def test_buttons_are_reached_with_tab_and_have_names(reader, tmp_path):
     reader.read(tmp_path, compiled_page(), "#sel=Loss/loss")
-    nameless = reader.evaluate("[...document.querySelectorAll('button, input, select')].filter(e => !(e.textContent || e.ariaLabel || e.title || e.placeholder)).length")
-    hidden = reader.evaluate("[...document.querySelectorAll('button, input, select')].filter(e => e.tabIndex < 0).length")
+    controls = "[...document.querySelectorAll('button, input, select')]"
+    nameless = reader.evaluate(f"{controls}.filter(e => !(e.textContent || e.ariaLabel || e.title)).length")
+    hidden = reader.evaluate(f"{controls}.filter(e => e.tabIndex < 0).length")
     assert (nameless, hidden) == (0, 0)
-
-
-# print
-
-
-def test_in_print_the_whole_diagram_is_on_one_light_sheet(reader, tmp_path):
-    reader.read(tmp_path, compiled_page(), "#theme=dark&at=-900,-900,3&sel=Loss/loss")
-    sheet = reader.printed()
-    assert sheet.startswith(b"%PDF") and sheet.count(b"/Type /Page\n") == 1
-    assert reader.evaluate("document.documentElement.dataset.theme") == "dark"
-    assert reader.camera() == (-900, -900, 3)
-    reader.evaluate("dispatchEvent(new Event('beforeprint'))")
-    reader.media("print")
-    assert reader.evaluate("document.documentElement.dataset.theme") == "light"
-    shown = "getComputedStyle(document.querySelector('{}')).display"
-    assert [reader.evaluate(shown.format(s)) for s in (".tools", "#panel", "#minimap")] == ["none"] * 3
-    area = reader.evaluate("(r => [r.left, r.right])(document.getElementById('diagram').getBoundingClientRect())")
-    boxes = reader.evaluate("[...document.querySelectorAll('#camera .item')].map(e => e.getBoundingClientRect()).map(r => [r.left, r.right])")
-    assert all(area[0] <= left and right <= area[1] for left, right in boxes)
-
-
-# many nodes
-
-
-def test_ten_thousand_nodes_open_collapsed_and_only_what_is_open_is_laid_out(reader, tmp_path):
-    reader.read(tmp_path, chain(10_000))
-    parts = reader.items()
-    assert 0 < len(parts) <= 100
-    assert reader.evaluate("document.querySelectorAll('#camera *').length") < 2000
-    reader.double_click(reader.item(sorted(parts)[0]))
-    assert len(parts) < len(reader.items()) <= len(parts) + 160
-    reader.press("/")
-    reader.type("n9999")
-    reader.press("Enter")
-    assert reader.items("selected") == {"n9999"}
-    assert len(reader.items()) <= len(parts) + 320
-
-
-def test_a_stage_is_read_when_it_is_shown(reader, tmp_path):
-    text = compiled_page()
-    broken = re.sub(r'(id="stage-\d+">)\{(?=[^<]*"as")', r"\1", text)  # the last stage's data is no JSON
-    assert broken != text
-    reader.read(tmp_path, broken)
-    assert reader.items()
-    assert "SyntaxError" in reader.evaluate("try_last = () => { try { JSON.parse([...document.querySelectorAll('[id^=stage-]')].pop().textContent) } catch (e) { return e.name } }; try_last()")
-
-
-# the picture
-
-OVERLAPS = """(() => {
-    const boxes = [...document.querySelectorAll('#boxes .item')].map(e => [e.dataset.id, e.querySelector('.shape:not(.back)').getBoundingClientRect()]);
-    const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
-    const found = [];
-    boxes.forEach(([name, a], i) => boxes.slice(i + 1).forEach(([other, b]) => { if (meet(a, b)) found.push([name, other]); }));
-    return found;
-})()"""
-CUT = """[...document.querySelectorAll('#boxes .item')].flatMap(e => {
-    const box = e.querySelector('.shape:not(.back)').getBoundingClientRect();
-    return [...e.querySelectorAll(':scope > text')].filter(t => { const r = t.getBoundingClientRect();
-        return r.left < box.left - 0.5 || r.right > box.right + 0.5 || r.top < box.top - 2 || r.bottom > box.bottom + 2; }).map(t => t.textContent);
-})"""
-OUTSIDE = """[...document.querySelectorAll('#labels .scope-name')].flatMap(e => {
-    const [rect, text] = [e.querySelector('rect').getBoundingClientRect(), e.querySelector('text').getBoundingClientRect()];
-    return text.right > rect.right + 0.5 ? [e.textContent] : [];
-})"""
-CROSSED = """(() => {
-    const boxes = [...document.querySelectorAll('#boxes .item')].map(e => [e.dataset.id, e.querySelector('.shape:not(.back)').getBoundingClientRect()]);
-    const found = new Set();
-    for (const line of document.querySelectorAll('#lines .line')) {
-        const length = line.getTotalLength(), at = line.getScreenCTM();
-        for (let s = 0; s <= length; s += 6) {
-            const p = line.getPointAtLength(s).matrixTransform(at);
-            for (const [name, r] of boxes) if (name !== line.dataset.from && name !== line.dataset.to && p.x > r.left + 2 && p.x < r.right - 2 && p.y > r.top + 2 && p.y < r.bottom - 2) found.add(`${line.dataset.from} -> ${line.dataset.to} behind ${name}`);
-        }
-    }
-    return [...found];
-})()"""
-
-
-@functools.cache
-def pictures():
-    graph, _ = noisy()
-    return {"compiled": compiled_page(True), "noisy": page([Stage("graph", diagram(graph))]), "full": full_page(), "layers": layers(12), "two": two_programs()}
-
-
-def full_page():
-    graph, _ = regression()
-    return page([Stage("graph", diagram(graph, full=True))])
-
-
-@pytest.mark.parametrize("address", ["", "#aside=0", "#open=", "#theme=dark", "all"])
-@pytest.mark.parametrize("name", ["compiled", "noisy", "full", "layers", "two"])
-def test_nothing_overlaps_and_no_text_is_cut_off(reader, tmp_path, name, address):
-    text = pictures()[name]
-    for number in range(len(data_of(text)["stages"])):
-        reader.read(tmp_path, text, f"#stage={number}&{address[1:] if address.startswith('#') else ''}")
-        if address == "all":
-            reader.press("o")
-        assert (reader.evaluate(OVERLAPS), reader.evaluate(CUT), reader.evaluate(OUTSIDE)) == ([], [], [])
-
-
-@pytest.mark.parametrize("name", ["compiled", "noisy", "layers", "two"])
-def test_lines_keep_clear_of_boxes(reader, tmp_path, name):
-    text = pictures()[name]
-    for number in range(len(data_of(text)["stages"])):
-        reader.read(tmp_path, text, f"#stage={number}")
-        assert reader.evaluate(CROSSED) == []
-
-
-@pytest.mark.parametrize("width", [380, 700, 1400])
-def test_the_page_fits_windows_of_any_width(reader, tmp_path, width):
-    reader.read(tmp_path, compiled_page(), "#sel=Loss/loss", width=width)
-    assert reader.evaluate("document.documentElement.scrollWidth") <= width
-    panel = reader.evaluate("(r => [r.left, r.right, r.bottom])(document.getElementById('panel').getBoundingClientRect())")
-    assert panel[0] >= 0 and panel[1] <= width and panel[2] <= 900
-
-
-def test_text_is_readable_in_light_and_dark(reader, tmp_path):
-    """At least the contrast of 4.5 that WCAG 2.1 asks of text, on every fill that a colouring gives."""
-    script = """(() => { const rgb = c => c.match(/[\\d.]+/g).slice(0, 3).map(Number);
-        const light = c => { const [r, g, b] = rgb(c).map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-        return [...document.querySelectorAll('#boxes .item')].flatMap(e => { const fill = light(getComputedStyle(e.querySelector('.shape:not(.back)')).fill);
-            return [...e.querySelectorAll(':scope > text')].map(t => { const ink = light(getComputedStyle(t).fill);
-                return [(Math.max(ink, fill) + 0.05) / (Math.min(ink, fill) + 0.05), t.textContent]; }); }).filter(([ratio]) => ratio < 4.5); })()"""
-    text = compiled_page(True)
-    for theme in ("light", "dark"):
-        for by in ("", "op", "kernel", "time", "memory"):
-            for stage in (0, stage_number(text, "tidy"), stage_number(text, "kernels")):
-                reader.read(tmp_path, text, f"#theme={theme}&by={by}&stage={stage}&aside=0")
-                assert (theme, by, stage, reader.evaluate(script)) == (theme, by, stage, [])
-
-
-def test_the_picture_is_not_blank(reader, tmp_path):
-    reader.read(tmp_path, graph_page())
-    drawn = reader.picture()
-    reader.evaluate("document.getElementById('camera').style.display = 'none'")
-    assert len(drawn) > 1.5 * len(reader.picture())
-
-
-def test_data_that_two_stages_share_is_drawn_in_both(reader, tmp_path):
-    text = compiled_page()
-    seen = []
-    for name in ("fuse", "kernels"):
-        reader.read(tmp_path, text, f"#stage={stage_number(text, name)}&aside=0")
-        reader.press("o")
-        seen.append(reader.items())
-    assert seen[0] == seen[1] and json.dumps(sorted(seen[0]))
