@@ -104,11 +104,12 @@ def test_nothing_overlaps_and_no_text_is_cut_off(reader, tmp_path, name, address
         assert (reader.evaluate(OVERLAPS), reader.evaluate(CUT), reader.evaluate(OUTSIDE)) == ([], [], [])
 
 
+@pytest.mark.parametrize("aside", [0, 1])
 @pytest.mark.parametrize("name", ["compiled", "noisy", "layers", "two"])
-def test_lines_keep_clear_of_boxes(reader, tmp_path, name):
+def test_lines_keep_clear_of_boxes(reader, tmp_path, name, aside):
     text = PAGES[name]()
     for number in range(len(data_of(text)["stages"])):
-        reader.read(tmp_path, text, f"#stage={number}")
+        reader.read(tmp_path, text, f"#stage={number}&aside={aside}")
         assert reader.evaluate(CROSSED) == []
 
 

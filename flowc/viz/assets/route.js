@@ -40,7 +40,11 @@ function route(edge, root) {
     const clear = goAround(straighten(part, boxes, edge.labelAt), boxes);
     return i ? clear.slice(1) : clear;
   });
-  return edge.upward ? points.reverse() : points;
+  const beside = [...new Set(edge.segments.map(({ scope }) => scope))].flatMap((scope) => scope === root ? root.children : scope.children);
+  const [xs, ys] = [points.map((p) => p.x), points.map((p) => p.y)], [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const near = (box) => box.x < right + 40 && box.x + box.w > left - 40 && box.y < bottom && box.y + box.h > top && !around.has(box);
+  const clear = avoid(points, beside.filter(near));
+  return edge.upward ? clear.reverse() : clear;
 }
 
 function depth(scope) {
@@ -87,11 +91,45 @@ function isClear(p, q, box) {
   return from > to;
 }
 
+// Points that lead the smooth path past the boxes that it would still run behind: along the nearer side of each.
+function avoid(points, boxes) {
+  const path = [...points], gap = 7, hopeless = new Set();
+  for (let tries = 0; tries < 16; tries++) {
+    const [at, box, spot] = firstHit(path, boxes.filter((b) => !hopeless.has(b))) || [];
+    if (!box) break;
+    const [p, q] = [path[at], path[at + 1]], down = q.y > p.y ? 1 : -1;
+    const x = spot.x - box.x < box.x + box.w - spot.x ? box.x - gap : box.x + box.w + gap;
+    const sides = [box.y - 2, box.y + box.h + 2].map((y) => ({ x, y })).sort((a, b) => (a.y - b.y) * down);
+    const between = sides.filter(({ y }) => (y - p.y) * down > 1 && (q.y - y) * down > 1);
+    if (between.length) path.splice(at + 1, 0, ...between); else hopeless.add(box);
+  }
+  return path;
+}
+
+// The first step of a smooth path that runs behind a box, with the box and a point there.
+function firstHit(points, boxes) {
+  const steps = curves(points);
+  for (let at = 0; at < steps.length; at++) {
+    const [a, b, c, d] = steps[at], xs = [a.x, b.x, c.x, d.x], ys = [a.y, d.y];
+    const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    for (const box of boxes) {
+      if (box.x > right || box.x + box.w < left || box.y > bottom || box.y + box.h < top) continue;
+      const looks = Math.min(64, Math.ceil((right - left + bottom - top) / 6) + 2);
+      for (let i = 1; i < looks; i++) {
+        const t = i / looks, u = 1 - t, [wa, wb, wc, wd] = [u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t];
+        const spot = { x: wa * a.x + wb * b.x + wc * c.x + wd * d.x, y: wa * a.y + wb * b.y + wc * c.y + wd * d.y };
+        if (spot.x > box.x + 1 && spot.x < box.x + box.w - 1 && spot.y > box.y + 1 && spot.y < box.y + box.h - 1) return [at, box, spot];
+      }
+    }
+  }
+  return null;
+}
+
 const round = (x) => Math.round(x * 10) / 10;
 
-// A smooth path through points that leaves and arrives upright, x as a function of y that swings over at no point: Steffen, "A simple
+// Bezier curves through points, which leave and arrive upright, x as a function of y that swings over at no point: Steffen, "A simple
 // method for monotonic interpolation in one dimension" (1990). Points that go up and down, which is rare, are joined upright at each.
-function smooth(points) {
+function curves(points) {
   const steps = points.slice(1).map((p, i) => ({ dx: p.x - points[i].x, dy: p.y - points[i].y }));
   const oneWay = steps.every(({ dy }) => dy > 0.5) || steps.every(({ dy }) => dy < -0.5);
   const slope = (i) => {
@@ -100,13 +138,16 @@ function smooth(points) {
     const [s, t] = [a.dx / a.dy, b.dx / b.dy], middle = (s * b.dy + t * a.dy) / (a.dy + b.dy);
     return (Math.sign(s) + Math.sign(t)) * Math.min(Math.abs(s), Math.abs(t), Math.abs(middle) / 2) || 0;
   };
-  let path = `M${round(points[0].x)} ${round(points[0].y)}`;
-  steps.forEach(({ dx, dy }, i) => {
+  return steps.map(({ dy }, i) => {
     const [from, to] = [points[i], points[i + 1]], third = dy / (oneWay ? 2.4 : 2);
-    if (Math.abs(dx) < 1 && Math.abs(slope(i)) + Math.abs(slope(i + 1)) < 0.01) path += `L${round(to.x)} ${round(to.y)}`;
-    else path += `C${round(from.x + slope(i) * third)} ${round(from.y + third)} ${round(to.x - slope(i + 1) * third)} ${round(to.y - third)} ${round(to.x)} ${round(to.y)}`;
+    return [from, { x: from.x + slope(i) * third, y: from.y + third }, { x: to.x - slope(i + 1) * third, y: to.y - third }, to];
   });
-  return path;
+}
+
+// The curves as a path.
+function smooth(points) {
+  const at = ({ x, y }) => `${round(x)} ${round(y)}`;
+  return `M${at(points[0])}` + curves(points).map(([a, b, c, d]) => Math.abs(a.x - d.x) + Math.abs(a.x - b.x) + Math.abs(c.x - d.x) < 1 ? `L${at(d)}` : `C${at(b)} ${at(c)} ${at(d)}`).join("");
 }
 
 // A point on a smooth path half way along its longest step, where a mark does not hide its ends.
