@@ -24,6 +24,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import Effect
 from flowc.transforms.extract import Extraction, extract
 from flowc.transforms.specialize import Specializer
+from flowc.viz.model import Types
 
 
 class InputError(Exception):
@@ -68,13 +69,31 @@ class GraphRun:
                 raise error from None
 
     def _specialized(self, apart: bool) -> Function:
+        shapes = self._shapes(apart)
+        return Specializer(self.extraction(list(shapes)).function).specialize(list(shapes.values()))[1]
+
+    def _shapes(self, apart: bool = True) -> dict[Node, tuple[int, ...]]:
+        """For each feed its shape; sizes that no run told are made up."""
         shapes: dict[Node, tuple[int, ...]] = {node: shape for node, shape in self.fed.items() if node in self.live}
         extents: dict[Dim, int] = {}
         for node in self.unfed:
             if node.tensor.shape is None:
                 raise InputError(f"{self.title} needs {node.name}, whose shape is not known: no run that was seen feeds it")
             shapes[node] = tuple(d if isinstance(d, int) else extents.setdefault(d, 1009 + 2 * apart * len(extents)) for d in node.tensor.shape)
-        return Specializer(self.extraction(list(shapes)).function).specialize(list(shapes.values()))[1]
+        return shapes
+
+    def types(self) -> Types:
+        """What the run tells of types: the sizes of symbols, and the types of as much of the graph as its feeds decide."""
+        values = [n for n in self.graph.nodes if n.op.effect is Effect.NONE and not is_summary(n)]
+        for fetches in ([*self.fetches, *values], self.fetches):
+            run = GraphRun(self.graph, self.title, list(dict.fromkeys(fetches)), self.fed)
+            try:
+                f = run.function()
+            except (InputError, FlowcError):  # a placeholder that no run feeds, or what does not fit the feeds of this one
+                continue
+            feeds = {n.name.replace("/", "."): p.type for n, p in zip(run._shapes(), f.params, strict=False)}
+            return Types(run.extents(f), {n.name: n.type for n in f.nodes} | feeds)
+        return Types()
 
     def extents(self, f: Function) -> dict[str, int]:
         """The sizes of the Graph's and of `function()`'s symbols that the run told; a function's count where one has another's name."""
@@ -96,6 +115,13 @@ class CompiledFunction:
     @property
     def title(self) -> str:
         return self.compiled.name
+
+    def types(self) -> Types:
+        """The sizes of symbols in the last call."""
+        try:
+            return Types(self.extents(self.function()))
+        except InputError:
+            return Types()
 
     def function(self) -> Function:
         try:
