@@ -22,6 +22,7 @@ from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents
 from flowc.ir.node import Node
 from flowc.ir.op import Effect
+from flowc.ir.types import TensorType
 from flowc.transforms.extract import Extraction, extract
 from flowc.transforms.specialize import Specializer
 from flowc.viz.model import Types
@@ -83,7 +84,9 @@ class GraphRun:
         return shapes
 
     def types(self) -> Types:
-        """What the run tells of types: the sizes of symbols, and the types of as much of the graph as its feeds decide."""
+        """What the run tells of types: the sizes of symbols, and where ranks are unknown the types of as much of the graph as its feeds decide."""
+        if all(n.type.shape is not None for n in self.graph.nodes if isinstance(n.type, TensorType)):
+            return Types(self._sizes())
         values = [n for n in self.graph.nodes if n.op.effect is Effect.NONE and not is_summary(n)]
         for fetches in ([*self.fetches, *values], self.fetches):
             run = GraphRun(self.graph, self.title, list(dict.fromkeys(fetches)), self.fed)
@@ -93,13 +96,17 @@ class GraphRun:
                 continue
             feeds = {n.name.replace("/", "."): p.type for n, p in zip(run._shapes(), f.params, strict=False)}
             return Types(run.extents(f), {n.name: n.type for n in f.nodes} | feeds)
-        return Types()
+        return Types(self._sizes())
 
     def extents(self, f: Function) -> dict[str, int]:
         """The sizes of the Graph's and of `function()`'s symbols that the run told; a function's count where one has another's name."""
+        fed = [shape for node, shape in self.fed.items() if node in self.live]
+        return {**self._sizes(), **bind_extents([p.type for p in f.params[: len(fed)]], fed)}
+
+    def _sizes(self) -> dict[str, int]:
+        """The sizes of the Graph's symbols."""
         fed = [(node, shape) for node, shape in self.fed.items() if node in self.live]
-        of_graph = {d.name: n for node, shape in fed for d, n in zip(node.tensor.shape or (), shape, strict=False) if isinstance(d, Sym) and d.name}
-        return {**of_graph, **bind_extents([p.type for p in f.params[: len(fed)]], [shape for _, shape in fed])}
+        return {d.name: n for node, shape in fed for d, n in zip(node.tensor.shape or (), shape, strict=False) if isinstance(d, Sym) and d.name}
 
     def extraction(self, feeds: Sequence[Node]) -> Extraction:
         """What the run computes from `feeds` and from variables."""

@@ -202,6 +202,7 @@ class Types:
             if extent != 1:
                 first.setdefault(extent, name)
         self.names: dict[str, Dim] = {name: Sym.named(first[extent]) for name, extent in self.extents.items() if extent != 1}
+        self._told: dict[TensorType, tuple[str, int]] = {}  # many nodes have one type
 
     def of(self, node: Node) -> Type:
         if isinstance(node.type, TensorType) and node.type.shape is None:
@@ -210,25 +211,28 @@ class Types:
 
     def label(self, node: Node) -> str:
         """A node's type as it stands on a line; nothing for what is no tensor."""
-        type = self.of(node)
-        if not isinstance(type, TensorType):
-            return ""
-        shape = _substituted(type.shape or (), self.names)
-        return str(type if not shape or shape is type.shape else TensorType(type.dtype, shape))
+        return self._label_and_bytes(node)[0]
 
     def bytes(self, node: Node) -> int:
         """The bytes of a node's value; an extent that no run has told counts as 1."""
+        return self._label_and_bytes(node)[1]
+
+    def _label_and_bytes(self, node: Node) -> tuple[str, int]:
         type = self.of(node)
         if not isinstance(type, TensorType):
-            return 0
-        return type.dtype.size * self.count(*(type.shape or ()))
+            return "", 0
+        if type not in self._told:
+            shape = _substituted(type.shape or (), self.names)
+            label = str(type if not shape or shape is type.shape else TensorType(type.dtype, shape))
+            self._told[type] = label, type.dtype.size * self.count(*(type.shape or ()))
+        return self._told[type]
 
     def count(self, *shape: Dim) -> int:
         """The number of elements of a shape."""
         return math.prod(d for d in _substituted(shape, self.extents) if isinstance(d, int))
 
     def link(self, kind: LinkKind, node: Node) -> Link:
-        return Link(kind, self.label(node), self.bytes(node))
+        return Link(kind, *self._label_and_bytes(node))
 
 
 def _substituted(shape: Shape, values: Mapping[str, Dim]) -> Shape:
