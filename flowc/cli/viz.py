@@ -13,6 +13,9 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlencode
+
+import networkx
 
 from flowc.cli.model import split, subjects
 from flowc.cli.show import BEFORE, check_request
@@ -162,7 +165,18 @@ def _page(subject: Subject, drawn: Diagram, how: View, options: argparse.Namespa
         found = [Stage("graph", graph)]
     if level == "kernel":
         found.append(Stage("loops", drawn))
-    return page(found, drawn.title, _first(level, options.after, graph is not None), options.theme)
+    return page(found, drawn.title, _first(level, options.after, graph is not None), options.theme, address=_address(drawn, how))
+
+
+def _address(drawn: Diagram, how: View) -> str:
+    """The address of a page that draws in everything, or opens as many levels of scopes as are asked for."""
+    said = {"aside": "0"} if how.all else {}
+    if how.depth is not None:
+        level = {"": 0}
+        for outer, inner in networkx.bfs_edges(drawn.scopes, ""):
+            level[inner] = level[outer] + 1
+        said["open"] = "|".join(f"{scope}/" for scope in drawn.scopes if 0 < level[scope] <= how.depth)
+    return urlencode(said)
 
 
 def _measured(subject: Subject, file: str, kernels: Sequence[str]) -> Figures:

@@ -49,18 +49,19 @@ class Stage:
     closed: bool = False
 
 
-def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str = "", compared: bool = False) -> str:
+def page(stages: Sequence[Stage], title: str = "", first: str = "", theme: str = "", compared: bool = False, address: str = "") -> str:
     """The HTML text of a page over one or more stages of a program, those that change nothing joined to the one before.
 
     first: the name of the stage that is shown at first; theme: `light`, `dark`, or what the reader's system says; compared: the stages
-    are programs to compare, not passes over one. ValueError where there is no stage.
+    are programs to compare, not passes over one; address: the view that opens where the reader's own address names none, as what stands
+    after its `#`. ValueError where there is no stage.
     """
     if not stages:
         raise ValueError("a page needs at least one stage")
     data = PageData(compared)
     for stage in stages:
         data.add(stage)
-    head = {"title": title, "first": data.number_of(first), "theme": theme, "compared": compared, **data.head()}
+    head = {"title": title, "first": data.number_of(first), "theme": theme, "compared": compared, "address": address, **data.head()}
     parts = {
         "title": html.escape(title or "flowc"),
         "style": _asset("page.css"),

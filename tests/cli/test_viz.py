@@ -152,6 +152,14 @@ def test_a_page_of_a_part_holds_that_part(flowc, layers, tmp_path):
     assert {"Layer2/MatMul", "Layer1/", "Layer3/"} <= {box["id"] for box in stage["boxes"]} and "Layer4/" not in {box["id"] for box in stage["boxes"]}
 
 
+@pytest.mark.parametrize(("options", "address"), [
+    ((), ""), (("--all",), "aside=0"), (("--depth", "0"), "open="), (("--depth", "1", "--all"), "aside=0&open=Model%2F%7Cgradients%2F%7CGradientDescent%2F"),
+])  # fmt: skip
+def test_a_page_opens_with_all_drawn_in_or_at_a_depth_where_that_is_asked_for(flowc, training, tmp_path, options, address):
+    assert flowc("viz", training, *options)[0] == 0
+    assert data_of((tmp_path / "model.html").read_text())["address"] == address
+
+
 def test_a_compiled_function_is_drawn_at_its_levels(flowc, compiled, tmp_path):
     assert flowc("viz", f"{compiled}:loss", "-o", "f.dot")[0] == 0
     assert "Tanh" in (tmp_path / "f.dot").read_text()

@@ -7,7 +7,7 @@ const state = { stage: 0, open: null, aside: true, sel: "", q: "", trace: "", th
 const TEXTS = ["sel", "q", "trace", "theme", "by", "what", "at"];
 
 function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
+  const given = new URLSearchParams(location.hash.slice(1) || DATA.address);
   state.stage = Math.min(DATA.stages.length - 1, Math.max(0, given.has("stage") ? parseInt(given.get("stage"), 10) || 0 : DATA.first));
   state.open = given.has("open") ? new Set(given.get("open").split("|").filter(Boolean)) : null;
   state.aside = given.get("aside") !== "0";
@@ -21,6 +21,7 @@ function address() {
   if (state.open) said.set("open", [...state.open].join("|"));
   if (!state.aside) said.set("aside", "0");
   for (const key of TEXTS) if (state[key]) said.set(key, state[key]);
+  if (DATA.address && !said.toString()) said.set("aside", "1"); // or else the page's own address would speak
   return `#${said}`;
 }
 
