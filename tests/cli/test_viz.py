@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from flowc.viz import draw as drawing
-from tests.viz.test_page import data_of
+from tests.viz.pages import data_of
 
 needs_graphviz = pytest.mark.skipif(not drawing.can_draw(), reason="no Graphviz here")
 

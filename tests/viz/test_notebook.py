@@ -13,9 +13,12 @@ import flowc as tf
 from flowc.ir.text import parse_function
 from flowc.transforms.extract import extract
 from flowc.transforms.pipeline import optimize
+from flowc.viz import diagram
 from flowc.viz import draw as drawing
+from flowc.viz.page import Stage, page
+from tests.browser import CHROMIUM
 from tests.viz.graphs import layers, regression
-from tests.viz.test_page import data_of
+from tests.viz.pages import data_of
 
 FUNCTION = "def f(x: f32[b, 3], W: f32[3, 2]):\n    y: f32[b, 2] = matmul(x, W)\n    return y\n"
 
@@ -100,3 +103,23 @@ def test_the_echo_of_a_graph_is_short():
 def test_nothing_that_draws_is_imported_before_it_is_asked_for():
     code = "import flowc as tf, sys; tf.zeros([2]); tf.get_default_graph(); sys.exit('flowc.viz.notebook' in sys.modules or 'graphviz' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+class TestInABrowser:
+    def test_a_page_shows_the_view_that_it_was_made_with_until_an_address_says_otherwise(self, reader, tmp_path):
+        text = page([Stage("graph", diagram(regression()[0]))], address="aside=0&open=gradients/")
+        reader.read(tmp_path, text)
+        assert reader.items("open") == {"gradients/"} and reader.state() == {"aside": "0", "open": "gradients/"}
+        reader.read(tmp_path, text, "#open=Model/")
+        assert reader.items("open") == {"Model/"} and "aside" not in reader.state()
+
+    def test_a_notebook_s_frame_draws_the_graph(self, reader, tmp_path):
+        file = tmp_path / "notebook.html"
+        file.write_text(f"<!DOCTYPE html><body>{regression()[0]._repr_html_()}</body>")
+        reader.open(file.as_uri())
+        inner = "(document.querySelector('iframe') || {}).contentDocument"
+        reader.wait_for(f"{inner} && {inner}.querySelector('html[data-ready]') && 1")
+        names = reader.evaluate(f"[...{inner}.querySelectorAll('#camera .item')].map(e => e.dataset.id)")
+        assert {"Model/", "Loss/", "Model/x"} <= set(names)
