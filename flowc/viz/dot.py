@@ -20,7 +20,7 @@ from flowc.viz.looks import LOOKS, PALETTES, STACK, Palette
 from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, Stub
 
 FONT = "DejaVu Sans,Verdana,sans-serif"  # the first is shipped with flowc; the others are what a reader's program may have instead
-LARGE = 150  # boxes beyond which the layout is given limits and straight lines: 484 boxes take dot 3 s instead of 50 s
+LARGE = 150  # boxes, or pairs of lines, beyond which the layout is given limits and straight lines: 484 boxes take dot 3 s instead of 50 s
 _QUICK = {"splines": "line", "nslimit": "2", "nslimit1": "2", "mclimit": "0.2"}
 _APART = (Kind.GRADIENT, Kind.OPTIMIZER)
 
@@ -69,7 +69,7 @@ class _Writer:
             edge_attr={"fontname": FONT, "fontsize": "9", "color": p.ink, "fontcolor": p.pale, "arrowsize": "0.7"},
         )  # fmt: skip
         drawn.graph_attr["label"] = self.legend()
-        if len(self.diagram.boxes) > LARGE:
+        if len(self.diagram.boxes) > LARGE or self.diagram.boxes.number_of_edges() > 2 * LARGE:
             drawn.graph_attr.update(_QUICK)
         self.fill(drawn, "")
         self.aside(drawn)
@@ -132,7 +132,7 @@ class _Writer:
         if not box.stubs and not lidded:
             return "\\n".join(self.graphviz.escape(line) for line in box.lines)
         rows = "".join(f"<TR><TD>{html.escape(line)}</TD></TR>" for line in box.lines)
-        lid = '<TR><TD HEIGHT="6"></TD></TR>' if lidded else ""
+        lid = f'<TR><TD HEIGHT="{14 if box.result else 6}"></TD></TR>' if lidded else ""
         stubs = "".join(f"<TR><TD>{self.table(''.join(f'<TD>{self.stub(stub)}</TD>' for stub in row))}</TD></TR>" for row in _rows(box.stubs))
         return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{lid}{rows}{stubs}</TABLE>>'
 

@@ -35,7 +35,7 @@ SUFFIXES = (PAGE, *PICTURES, *DOT, *TEXTS)
 RESOLUTION = 120  # dots per inch of a PNG: text of 11 points is then 18 dots high
 _STYLE = """<style>
 .flowc a { text-decoration: none; }
-.flowc .node:target > g :is(path, polygon, ellipse), .flowc .cluster:target > g :is(path, polygon) { stroke-width: 3px; }
+.flowc :is(.node, .cluster):target > g > a > :is(path, polygon, ellipse) { stroke-width: 3px; }
 .flowc .node a:hover > :is(path, polygon, ellipse), .flowc .edge:hover path { stroke-width: 2.5px; }
 </style>
 """

@@ -80,22 +80,24 @@ def view(whole: Diagram, how: View) -> Diagram:
 
 def _scope_named(whole: Diagram, name: str) -> str:
     plain = name.rstrip("/")
-    if plain in whole.scopes and plain:
-        return plain
+    for found in (plain, plain.replace("/", ".")):  # below the graph, names have dots
+        if found in whole.scopes and found:
+            return found
     raise GraphError(f"no scope {name!r}{_hint(plain, [s for s in whole.scopes if s], 'a graph without scopes')}")
 
 
 def _boxes_named(whole: Diagram, name: str) -> set[str]:
     """The boxes that a name means: a box, a node that is folded into one, or all in a scope."""
     plain = name.removesuffix(":0").rstrip("/")
-    if plain in whole.boxes:
-        return {plain}
-    if plain in whole.scopes and plain:
-        return {box for box in whole.boxes if plain in _ancestors(whole, whole.box(box).scope)}
     homes = {node.name: box.name for _, box in whole.boxes.nodes(data="box") for node in box.nodes}
-    if plain not in homes:
-        raise GraphError(f"no node {name!r}{_hint(plain, [*whole.boxes, *homes], 'an empty graph')}")
-    return {homes[plain]}
+    for found in (plain, plain.replace("/", ".")):
+        if found in whole.boxes:
+            return {found}
+        if found in homes:
+            return {homes[found]}
+        if found in whole.scopes and found:
+            return {box for box in whole.boxes if found in _ancestors(whole, whole.box(box).scope)}
+    raise GraphError(f"no node {name!r}{_hint(plain, [*whole.boxes, *homes], 'an empty graph')}")
 
 
 def _hint(name: str, known: Collection[str], none: str) -> str:

@@ -1,5 +1,6 @@
 """The files that are written: DOT's looks, valid SVG with addresses, pictures that can be read without fonts, text and JSON."""
 
+import importlib.util
 import json
 import os
 import re
@@ -118,9 +119,18 @@ def test_the_same_graph_gives_the_same_bytes_in_every_form_and_process(tmp_path)
 # SVG
 
 
-@needs_graphviz
+@pytest.fixture(params=["dot", "pygraphviz"])
+def program(request, monkeypatch):
+    """Each of the programs that draw, where it is there."""
+    if request.param == "dot" and shutil.which("dot") is None or request.param == "pygraphviz" and importlib.util.find_spec("pygraphviz") is None:
+        pytest.skip(f"no {request.param} here")
+    if request.param == "pygraphviz":
+        monkeypatch.setattr(drawing.shutil, "which", lambda name: None)
+    return request.param
+
+
 @pytest.mark.parametrize("how", [View(), View(all=True), View(depth=0), View(scope="Model/Inner")])
-def test_an_svg_is_xml_with_a_title_an_id_and_an_address_for_every_box_and_scope(tmp_path, how):
+def test_an_svg_is_xml_with_a_title_an_id_and_an_address_for_every_box_and_scope(program, how):
     part = view(diagram(regression()[0], title="<regression> & co"), how)
     text = drawing.encoded(part, ".svg")
     tree = ElementTree.fromstring(text)
@@ -137,8 +147,7 @@ def test_an_svg_is_xml_with_a_title_an_id_and_an_address_for_every_box_and_scope
     assert targets <= set(ids)
 
 
-@needs_graphviz
-def test_a_stub_links_to_the_group_that_it_stands_for(part):
+def test_a_stub_links_to_the_group_that_it_stands_for(program, part):
     tree = ElementTree.fromstring(drawing.encoded(part, ".svg"))
     box = next(element for element in tree.iter(f"{SVG}g") if element.get("id") == "Model/W")
     assert [a.get(LINK) for a in box.iter(f"{SVG}a")] == ["#Model/W", "#initial%20values", "#Adam/", "#gradients/"]
@@ -168,8 +177,7 @@ def test_pictures_are_the_same_on_a_machine_with_no_fonts(tmp_path):
         assert Path(one).read_bytes() == Path(other).read_bytes()
 
 
-@needs_graphviz
-def test_the_font_that_pictures_take_draws_letters_and_no_boxes():
+def test_the_font_that_pictures_take_draws_letters_and_no_boxes(program):
     """A letter that the font has not is drawn as a box with its number in it, the same for all; ours differ."""
     pictures = {drawing.render(f'digraph {{ bgcolor="white" node [fontname="DejaVu Sans" shape=plaintext] a [label="{c}"] }}', ".png") for c in "aWβ→∇"}
     assert len(pictures) == 5

@@ -8,7 +8,7 @@ import pytest
 import flowc as tf
 from flowc.errors import GraphError
 from flowc.viz import diagram, tree_text
-from flowc.viz.model import Kind, LinkKind
+from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind
 from tests.viz.graphs import noisy, regression
 
 
@@ -147,6 +147,13 @@ def test_large_diagrams_get_a_layout_with_limits():
     for _ in range(LARGE + 1):
         x = x + 1.0
     assert "splines=line" in dot_source(diagram(tf.get_default_graph()))
+    knot = Diagram("few boxes, many lines")
+    for i in range(30):
+        knot.add_box(Box(f"n{i}", Kind.OP, "", (f"n{i}",)))
+    for i in range(30):
+        for j in range(i):
+            knot.add_link(f"n{j}", f"n{i}", Link(LinkKind.DATA))
+    assert "splines=line" in dot_source(knot)
     assert "splines=line" not in dot_source(diagram(noisy()[0]))
 
 

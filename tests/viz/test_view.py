@@ -218,6 +218,12 @@ def test_around_finds_a_node_that_is_folded_and_a_scope(whole):
     assert "gradients/Loss/loss_grad" in view(whole, View(around="gradients/Loss/loss_grad", radius=1)).boxes
 
 
+def test_names_of_the_graph_are_understood_below_it():
+    f = parse_function("def f(x: f32[2]):\n    Layer.a: f32[2] = tanh(x)\n    Layer.b: f32[2] = exp(Layer.a)\n    y: f32[2] = neg(Layer.b)\n    return y\n")
+    assert set(view(diagram(f), View(around="Layer/b", radius=1)).boxes) == {"Layer.a", "Layer.b", "y"}
+    assert set(view(diagram(f), View(scope="Layer/")).scopes) == {"", "Layer"}
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [
