@@ -13,11 +13,11 @@ import flowc as tf
 from flowc.ir.text import parse_function
 from flowc.transforms.extract import extract
 from flowc.transforms.pipeline import optimize
-from flowc.viz import diagram
+from flowc.viz import View, diagram, view
 from flowc.viz import draw as drawing
 from flowc.viz.page import Stage, page
 from tests.browser import CHROMIUM
-from tests.viz.graphs import layers, regression
+from tests.viz.graphs import layers, regression, summarized
 from tests.viz.pages import data_of
 
 FUNCTION = "def f(x: f32[b, 3], W: f32[3, 2]):\n    y: f32[b, 2] = matmul(x, W)\n    return y\n"
@@ -114,6 +114,19 @@ class TestInABrowser:
         assert reader.items("open") == {"gradients/"} and reader.state() == {"aside": "0", "open": "gradients/"}
         reader.read(tmp_path, text, "#open=Model/")
         assert reader.items("open") == {"Model/"} and "aside" not in reader.state()
+
+    def test_a_page_draws_every_kind_and_sets_summaries_and_savers_aside(self, reader, tmp_path):
+        graph = summarized()
+        tf.assign_add(graph.get_tensor_by_name("v:0"), 1.0, name="count")
+        text = page([Stage("graph", diagram(graph))])
+        reader.read(tmp_path, text)
+        assert reader.items("k-assignment") == {"count"} and {"*summaries", "save/"} <= reader.items("scope")
+        assert not reader.items("box") & {"told", "save/Assign"}
+        reader.read(tmp_path, text, "#aside=0&open=save/")
+        assert reader.items("k-summary") >= {"told", "spread"} and "save/Assign" in reader.items("k-saver")
+        inside = view(diagram(graph), View(scope="save").whole())
+        reader.read(tmp_path, page([Stage("graph", inside)]), "#open=save/")
+        assert reader.items("k-outside") == {"v"}
 
     def test_a_notebook_s_frame_draws_the_graph(self, reader, tmp_path):
         file = tmp_path / "notebook.html"

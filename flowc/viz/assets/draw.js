@@ -21,10 +21,14 @@ const OUTLINES = {
   "gradient": (w, h) => `M0 0H${w}V${h}H0Z`,
   "optimizer": (w, h) => `M7 0H${w - 7}L${w} 7V${h - 7}L${w - 7} ${h}H7L0 ${h - 7}V7Z`,
   "initial value": (w, h) => `M0 0H${w - 9}L${w} 9V${h}H0ZM${w - 9} 0V9H${w}`,
+  "assignment": (w, h) => `M8 0H${w}L${w - 8} ${h}H0Z`,
+  "summary": (w, h) => `M0 4H3V0H18V4H${w}V${h}H0ZM3 4H18`,
+  "saver": (w, h) => `M7 0H${w - 7}L${w} ${h}H0Z`,
+  "outside": (w, h) => rounded(w, h, 6),
 };
 const SHAPE_NAMES = {
   "placeholder": "pointed", "variable": "cylinder", "constant": "ellipse", "random": "hexagon", "operation": "rounded", "gradient": "square",
-  "optimizer": "octagon", "initial value": "folded corner",
+  "optimizer": "octagon", "initial value": "folded corner", "assignment": "parallelogram", "summary": "with a tab", "saver": "trapezium", "outside": "dashed",
 };
 
 function rounded(w, h, r) {
@@ -78,7 +82,7 @@ function renderItem(item, laid, paint) {
 }
 
 // Short marks at the right edge of a box to which something that stands aside attaches.
-const STUB_SIGNS = { "gradient": "∇", "optimizer": "⟳", "initial value": "0" };
+const STUB_SIGNS = { "gradient": "∇", "optimizer": "⟳", "initial value": "0", "summary": "Σ", "saver": "↓" };
 function renderStubs(item, kinds, group) {
   if (!kinds) return;
   const shift = item.series ? 8 : 0;

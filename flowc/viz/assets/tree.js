@@ -2,8 +2,8 @@
 // An item is a box or a scope; the ids of scopes end in `/`, and those that only the page makes (series, parts, what stands aside) start
 // with a `*`, which no name of a user's holds.
 
-const AUXILIARY = { "gradient": "gradients", "optimizer": "optimizer", "initial value": "initial values" };
-const LOOSE = { "gradient": "gradients in scopes", "optimizer": "optimizer state", "initial value": "initial values" };
+const AUXILIARY = { "gradient": "gradients", "optimizer": "optimizer", "initial value": "initial values", "summary": "summaries", "saver": "saver" };
+const LOOSE = { "gradient": "gradients in scopes", "optimizer": "optimizer state", "initial value": "initial values", "summary": "summaries", "saver": "saver" };
 const KIND_CLASS = { "initial value": "initial" };
 const SERIES = 4;   // like scopes from this many on are one stack
 const CROWD = 160;  // children of a scope beyond which it is cut into parts
@@ -68,7 +68,7 @@ function buildTree(stage, aside) {
   return tree;
 }
 
-// Whether a box serves gradients, optimizers or initial values only; variables that only an optimizer uses do too.
+// Whether a box serves gradients, optimizers, initial values, summaries or savers only; variables that only an optimizer uses do too.
 function isAuxiliary(box) {
   if (AUXILIARY[box.kind]) return true;
   const others = box.kind === "variable" ? [...box.ins.map((link) => link.source), ...box.outs.map((link) => link.target)] : [];
