@@ -23,7 +23,7 @@ function glide(target, moved) {
   const step = (now) => {
     const part = calm.matches ? 1 : Math.min(1, Math.max(0, (now - start) / 200));
     const eased = part * (2 - part);
-    for (const key of ["x", "y", "k"]) camera[key] = from[key] + (to[key] - from[key]) * eased;
+    for (const key of ["x", "y", "k"]) camera[key] = part === 1 ? to[key] : from[key] + (to[key] - from[key]) * eased;
     applyCamera();
     if (part < 1) camera.timer = requestAnimationFrame(step);
     else writeAddress();
