@@ -139,7 +139,6 @@ class _Scope:
     scopes: list[_Scope] = field(default_factory=list)
     open: bool = True
     stack: int = 0
-    made: bool = False
     signature: str = ""
 
     @property
@@ -422,7 +421,7 @@ def _joined_label(links: list[Link]) -> str:
 
 def _gathered(scope: _Scope, members: list[_Scope], label: str) -> _Scope:
     """Put some inner scopes into one of their own, where the first of them stood."""
-    made = _Scope(f"{label}/", label, None, scope, scopes=members, made=True)
+    made = _Scope(f"{label}/", label, None, scope, scopes=members)
     at = scope.scopes.index(members[0])
     scope.scopes = [s for s in scope.scopes[:at] if s not in members] + [made] + [s for s in scope.scopes[at:] if s not in members]
     for member in members:
@@ -433,7 +432,7 @@ def _gathered(scope: _Scope, members: list[_Scope], label: str) -> _Scope:
 def _cut_out(scope: _Scope, boxes: list[Box]) -> _Scope:
     """Put some boxes into a closed scope of their own."""
     label = f"{boxes[0].lines[0]} … {boxes[-1].lines[0]}"
-    made = _Scope(f"{scope.id}{label}/", label, None, scope, boxes=boxes, open=False, made=True)
+    made = _Scope(f"{scope.id}{label}/", label, None, scope, boxes=boxes, open=False)
     chosen = {box.name for box in boxes}
     scope.boxes = [box for box in scope.boxes if box.name not in chosen]
     scope.scopes.append(made)
