@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowc.ir import shown as _shown
+
 __version__ = "0.1.0"
 
 
@@ -21,6 +23,15 @@ def __getattr__(name: str) -> Any:
     found = getattr(FLOWC, name)
     globals()[name] = found
     return found
+
+
+def _drawer() -> Any:
+    from flowc.viz import notebook
+
+    return notebook
+
+
+_shown.find_drawer = _drawer
 
 
 def __dir__() -> list[str]:

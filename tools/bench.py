@@ -12,6 +12,7 @@ graph mode, JAX, PyTorch, torch.compile and PyTensor is installed in the peers' 
   python3 tools/bench.py --install-peers .peers    once; about 3 GB
   python3 tools/bench.py                           everything, some minutes
   python3 tools/bench.py --quick --workloads linear,softmax --against jax
+  python3 tools/bench.py viz                       how long drawing takes, beside its marks (viz --help)
 
 Before each chunk of a peer's steps comes a chunk of flowc's, and the ratio is taken from such neighbours, because the
 machine's speed drifts. Times are medians over the rounds with the middle half beside them. The first step counts building
@@ -181,6 +182,9 @@ def measure_workload(workload: str, pythons: dict[str, Path], rounds: int, chunk
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the comparison; 0 when flowc has a trustworthy number on every workload."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["viz"]:
+        return subprocess.call([str(project_python()), "-m", "benchmarks.viz", *given[1:]], cwd=ROOT / "tools")
     chosen = parser().parse_args(arguments)
     if chosen.install_peers is not None:
         return install(chosen.install_peers)

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 MODEL_HELP = "MODEL.py is any script that builds a graph or defines functions under flowc.compile; MODEL.py:NAME picks one"
@@ -47,32 +46,58 @@ def parser() -> argparse.ArgumentParser:
         "ir", "print a program at one of the compiler's levels",
         "examples:\n  flowc ir model.py                     the run's function, before any pass\n"
         "  flowc ir model.py --after fuse        after a pass\n  flowc ir model.py:loss --level kernel the loops of each kernel\n"
-        "  flowc ir model.py --level source      the generated Python\n" + MODEL_TEXT,
+        "  flowc ir model.py --level source      the generated Python\n  flowc ir model.py --diff simplify     what a pass changes\n" + MODEL_TEXT,
     )  # fmt: skip
     _model_arguments(ir)
-    ir.add_argument("--level", choices=("graph", "function", "module", "kernel", "source"), help="by default function")
+    shown = ir.add_mutually_exclusive_group()
+    shown.add_argument("--level", choices=("graph", "function", "module", "kernel", "source"), help="by default function")
+    shown.add_argument("--diff", metavar="PASS", help="show the lines that this pass takes and gives, in colour on a terminal unless NO_COLOR is set")
     ir.add_argument("--after", metavar="PASS", help="show the function after this pass; an unknown name lists the passes")
     ir.set_defaults(do=do_ir)
 
     viz = command(
         "viz", "draw a program: scopes as nested boxes, types on the lines",
-        "examples:\n  flowc viz model.py -o model.html      a page to explore: every pass, the kernels, their source\n"
-        "  flowc viz model.py -o graph.svg\n  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
+        "examples:\n  flowc viz model.py                    model.html, a page to explore: every pass, the kernels, their source\n"
+        "  flowc viz model.py -o graph.svg       a picture; .png, .pdf too\n"
+        "  flowc viz model.py:loss -o loss.dot   only what `loss` needs; .dot needs no Graphviz\n"
+        "  flowc viz model.py -o -               the tree of scopes, as text\n"
+        "  flowc viz model.py -o graph.svg --depth 1                     scopes closed but for the outermost\n"
+        "  flowc viz model.py -o near.svg --around Loss/Mean --radius 3  what is near a node\n"
+        "  flowc viz model.py -o kernels.svg --level kernel              the loops of each kernel\n"
+        "  flowc viz model.py -o folded.svg --after fold                 what a pass made of the program\n"
         "  flowc viz model.py --diff new.py -o changes.html\n"
-        "  flowc viz model.py                    the tree of scopes, as text\n"
-        "\nA page is one file that needs nothing else; its `?` key lists the keys.\n"
+        "  flowc viz model.py -o model.html --profile              measures the kernels: their times are on the page\n"
+        "  flowc viz model.py -o model.html --profile kernels.json  as `flowc bench --json kernels.json` measured them\n"
+        "\nA page is one file that needs nothing else: a timeline over the passes with what each changes, the kernels with source, operations,\n"
+        "bytes and the reasons why two are not one, search, traces, colours by op, kernel, time or memory. Its address keeps the view, so a\n"
+        "link to it can be shared; its `?` key lists the keys.\n"
         "Pictures are drawn by Graphviz: its `dot` program, or else the pygraphviz package.\n"
-        "Gradients, updates and initial values are folded into one box per node or variable; --full draws every node.\n"
+        "Gradients, updates and initial values are folded into one box per node or variable; --full draws every node. They, summaries and\n"
+        "savers stand aside, with a mark on each box that they attach to; --all draws them in. Four and more like scopes are drawn as one stack.\n"
         + MODEL_TEXT,
     )  # fmt: skip
     _model_arguments(viz)
-    viz.add_argument("-o", "--output", metavar="FILE", help="a file that ends in .html, .svg, .png, .pdf or .dot")
+    viz.add_argument(
+        "-o", "--output", metavar="FILE",
+        help="a file that ends in .html, .svg, .png, .pdf, .dot, .json or .txt, by default MODEL.html; - prints the tree of scopes",
+    )  # fmt: skip
+    viz.add_argument("--all", action="store_true", help="draw in gradients, optimizers, initial values, summaries and savers")
     viz.add_argument("--full", action="store_true", help="a box for every node of the graph")
-    viz.add_argument("--level", choices=("graph", "function", "module"), help="by default graph; for compiled functions function; a module shows the kernels")
+    viz.add_argument("--depth", metavar="N", help="open N levels of scopes; by default as many as stay readable")
+    viz.add_argument("--scope", metavar="NAME", help="only what is in a scope, and what it is linked to")
+    viz.add_argument("--around", metavar="NODE", help="only what is near a node or a scope")
+    viz.add_argument("--radius", metavar="R", help="how many lines away --around goes; by default 2")
+    viz.add_argument(
+        "--level", choices=("graph", "function", "module", "kernel"),
+        help="by default graph; for compiled functions function; a module shows what each kernel computes, kernel its loops",
+    )  # fmt: skip
+    viz.add_argument("--after", metavar="PASS", help="the function after this pass; an unknown name lists the passes")
     viz.add_argument("--diff", metavar="OTHER.py[:NAME]", help="a page that marks what OTHER adds to the program's graph, changes in it and takes from it")
+    viz.add_argument("--profile", metavar="FILE.json", nargs="?", const="", help="show each kernel's time on a page: measured now, or what FILE says")
     tone = viz.add_mutually_exclusive_group()
     for theme in ("light", "dark"):
-        tone.add_argument(f"--{theme}", dest="theme", action="store_const", const=theme, default="", help=f"a {theme} page, whatever the reader's system says")
+        said = "light, as pictures are by default" if theme == "light" else "dark"
+        tone.add_argument(f"--{theme}", dest="theme", action="store_const", const=theme, default="", help=f"{said}; a page goes by the reader's system else")
     viz.set_defaults(do=do_viz)
 
     explain = command(
@@ -139,11 +164,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flowc.errors import FlowcError
 
     root = parser()
-    options, rest = root.parse_known_args(argv)
-    if rest:
+    given = list(sys.argv[1:] if argv is None else argv)
+    ours, own = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given and given[0] != "run" else (given, [])
+    options, rest = root.parse_known_args(ours)
+    if rest or own:
         if not hasattr(options, "whole") or any(text.startswith("-") for text in rest):
-            root.error(f"unrecognized arguments: {' '.join(rest)}")
-        options.args += rest  # the script's arguments, after an option of ours
+            root.error(f"unrecognized arguments: {' '.join(rest or own)}")
+        options.args += [*rest, *own]  # the script's arguments, after an option of ours
     if options.version:
         print(version_text())
         return 0
@@ -186,39 +213,45 @@ def do_run(options: argparse.Namespace) -> int:
     return run_script(options.script, options.args)
 
 
-def _subjects(options: argparse.Namespace) -> list[Any]:
-    from flowc.cli.model import choose, load, split
-
-    file, name = split(options.model)
-    return list(choose(load(file, options.args, options.whole), name))
-
-
 def do_ir(options: argparse.Namespace) -> int:
-    from flowc.cli.show import check_request, text_of
+    from flowc.cli.model import subjects
+    from flowc.cli.show import check_diff, check_request, coloured, diff_text, text_of
 
+    if options.diff is not None:
+        check_diff(options.diff, options.after)
+        texts = [diff_text(subject, options.diff) for subject in subjects(options.model, options.args, options.whole)]
+        print("\n".join(coloured(texts) if colours() else texts), end="")
+        return 0
     level = check_request(options.level, options.after)
-    texts = [text_of(subject, level, options.after) for subject in _subjects(options)]
+    texts = [text_of(subject, level, options.after) for subject in subjects(options.model, options.args, options.whole)]
     print("\n".join(texts), end="")
     return 0
 
 
+def colours() -> bool:
+    """Whether what is printed may have colours: on a terminal, unless the user says otherwise (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def do_explain(options: argparse.Namespace) -> int:
+    from flowc.cli.model import subjects
     from flowc.cli.show import explain
 
-    print("\n".join(explain(subject) for subject in _subjects(options)), end="")
+    print("\n".join(explain(subject) for subject in subjects(options.model, options.args, options.whole)), end="")
     return 0
 
 
 def do_bench(options: argparse.Namespace) -> int:
     from flowc import config
     from flowc.cli.bench import bench, check
+    from flowc.cli.model import subjects
     from flowc.cli.subject import InputError
     from flowc.runtime.profile import report, write
 
     check(options.json)
     measured = []
     with config.override(threads=options.threads or config.settings().threads):
-        for subject in _subjects(options):
+        for subject in subjects(options.model, options.args, options.whole):
             measured.append(bench(subject, dict(options.extent), options.runs))
             print("\n" * (len(measured) > 1) + report(*measured[-1], options.sort), end="", flush=True)
     if options.json is not None:
@@ -230,88 +263,10 @@ def do_bench(options: argparse.Namespace) -> int:
 
 
 def do_viz(options: argparse.Namespace) -> int:
-    from flowc.cli.subject import InputError
-    from flowc.viz.draw import PAGE, check_suffix, save, write
-    from flowc.viz.text import tree_text
+    from flowc.cli.viz import draw
 
-    if options.output is not None:
-        check_suffix(options.output)
-        folder = Path(options.output).resolve().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(options.output).is_dir():
-            raise InputError(f"{options.output} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
-    if options.diff is not None and (options.output is None or check_suffix(options.output) != PAGE):
-        raise InputError("--diff draws a page: -o FILE.html")
-    subject = _subject(options)
-    drawn = _drawing(subject, options)
-    if options.output is None:
-        print(tree_text(drawn), end="")
-        return 0
-    try:
-        if check_suffix(options.output) == PAGE:
-            text = _page(subject, drawn, options) if options.diff is None else _difference(drawn, options)
-            save(text.encode(), options.output)
-        else:
-            write(drawn, options.output)
-    except OSError as error:
-        raise InputError(f"{options.output} cannot be written: {error.strerror}") from None
-    print(f"{options.output}: {drawn.boxes.number_of_nodes()} boxes, {drawn.boxes.number_of_edges()} lines")
+    print(draw(options), end="")
     return 0
-
-
-def _subject(options: argparse.Namespace) -> Any:
-    from flowc.cli.subject import InputError
-
-    subjects = _subjects(options)
-    if len(subjects) > 1:
-        raise InputError(f"{options.model} has several compiled functions: {', '.join(s.title for s in subjects)}; pick one with {options.model}:NAME")
-    return subjects[0]
-
-
-def _drawing(subject: Any, options: argparse.Namespace) -> Any:
-    from flowc.cli.model import split
-    from flowc.cli.subject import GraphRun, InputError
-    from flowc.transforms.pipeline import optimize
-    from flowc.viz.model import diagram
-
-    file, name = split(options.model)
-    title = f"{Path(file).name}:{name}" if name else Path(file).name
-    level = options.level or ("graph" if isinstance(subject, GraphRun) else "function")
-    if level == "graph":
-        if not isinstance(subject, GraphRun):
-            raise InputError(f"{subject.title} is a compiled function and keeps no graph; its first level is function")
-        only = subject.live if name and name in subject.graph.by_name or name == subject.title else None
-        return diagram(subject.graph, options.full, title, only)
-    f = subject.function()
-    return diagram(optimize(f) if level == "module" else f, title=title)
-
-
-def _page(subject: Any, drawn: Any, options: argparse.Namespace) -> str:
-    """The page over all stages of a program; of a graph that comes to no function (a rank is not known) the graph alone."""
-    from flowc.cli.subject import GraphRun, InputError
-    from flowc.viz.page import Stage, page
-    from flowc.viz.stages import stages
-
-    graph = None
-    if isinstance(subject, GraphRun):
-        graph = drawn if options.level in (None, "graph") else _drawing(subject, argparse.Namespace(**{**vars(options), "level": "graph"}))
-    try:
-        found = stages(subject.function(), graph, drawn.title)
-    except InputError:
-        if graph is None:
-            raise
-        found = [Stage("graph", graph)]
-    first = {"function": "extract" if graph is not None else "function", "module": "kernels"}.get(options.level or "", found[0].name)
-    return page(found, drawn.title, first, options.theme)
-
-
-def _difference(drawn: Any, options: argparse.Namespace) -> str:
-    """The page over a program and another one, as two stages: the second marks what it adds, changes and lacks."""
-    from flowc.viz.page import Stage, page
-
-    other = argparse.Namespace(**{**vars(options), "model": options.diff})
-    second = _drawing(_subject(other), other)
-    title = f"{drawn.title} and {second.title}"
-    return page([Stage(drawn.title, drawn), Stage(second.title, second)], title, second.title, options.theme, compared=True)
 
 
 def do_digits(options: argparse.Namespace) -> int:

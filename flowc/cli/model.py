@@ -2,6 +2,7 @@
 
     model = load("softmax.py", [])        # up to the first run that trains; that run itself is not made
     choose(model, "loss")                 # [GraphRun of the tensor that the script calls `loss`]
+    subjects("softmax.py:loss")           # both in one
 
 Until then the script runs as `flowc run` runs it, with its output on stderr. Runs of a session that train nothing (initializers,
 evaluations) are made, initializers only when a later run needs them.
@@ -113,6 +114,12 @@ class Probe:
             self.model.runs.append(GraphRun(graph, title(resolved.targets), resolved.targets, fed, values))
 
 
+def subjects(spec: str, args: Sequence[str] = (), whole: bool = False) -> list[Subject]:
+    """What `MODEL.py[:NAME]` is about: see `choose`."""
+    file, name = split(spec)
+    return choose(load(file, args, whole), name)
+
+
 def load(path: str, args: Sequence[str] = (), whole: bool = False) -> Model:
     """Run the script at `path`. InputError for a file that cannot be read or a script that fails (with the user's lines)."""
     try:
@@ -137,6 +144,10 @@ def load(path: str, args: Sequence[str] = (), whole: bool = False) -> Model:
         raise InputError(f"{path} is no Python script: line {error.lineno}: {error.msg}") from None
     except Exception as error:
         raise InputError(f"{path} fails:\n{report(_from_script(error, path))}") from None
+    cycle = model.graph.cycle() if model.graph is not None else []
+    if cycle:
+        place = f" ({cycle[0].loc.short})" if cycle[0].loc is not None else ""
+        raise InputError(f"{path}: control edges form a cycle, so nothing can run first: {' -> '.join(n.name for n in cycle)}{place}")
     return model
 
 

@@ -1,10 +1,12 @@
-"""`flowc ir` and `flowc explain`: the levels of a program as text, and the compiler's decisions.
+"""`flowc ir` and `flowc explain`: the levels of a program as text, what a pass changes, and the compiler's decisions.
 
     text_of(subject, "kernel", None)     # the loops of each kernel
+    diff_text(subject, "simplify")       # -    gradients.v0: f32 = mul(x, 1.0)
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, executable
@@ -50,6 +52,35 @@ def text_of(subject: Subject, level: str, after: str | None) -> str:
     return "\n".join(print_kernel(k) for k in program.kernels)
 
 
+def check_diff(name: str, after: str | None) -> None:
+    """InputError for a pass that is not there."""
+    if name not in pass_names():
+        raise InputError(f"no pass {name!r} to show the changes of; there are {', '.join(pass_names())}")
+    if after is not None:
+        raise InputError("--diff shows what a pass changes, --after the whole function after one: one of both")
+
+
+def diff_text(subject: Subject, name: str) -> str:
+    """The lines that a pass takes from a program and gives to it, with three lines around them, as a unified diff."""
+    seen = [(BEFORE, subject.function())]
+    optimize(seen[0][1], until=name, on_pass=lambda passed, f: seen.append((passed, f)))
+    (before, old), (after, new) = seen[-2:]
+    was, now = (print_function(f, elide=True).splitlines() for f in (old, new))
+    lines = list(difflib.unified_diff(was, now, f"{subject.title} after {before}", f"{subject.title} after {after}", lineterm=""))
+    return "\n".join(lines or [f"{subject.title}: {name} changes nothing"]) + "\n"
+
+
+def coloured(texts: Iterable[str]) -> list[str]:
+    """Diffs in a terminal's colours: what goes is red, what comes green."""
+    return ["".join(f"{_colour(line)}\n" for line in text.splitlines()) for text in texts]
+
+
+def _colour(line: str) -> str:
+    marks = {"---": "1", "+++": "1", "@@": "36", "-": "31", "+": "32"}
+    code = next((code for mark, code in marks.items() if line.startswith(mark)), None)
+    return f"\033[{code}m{line}\033[0m" if code else line
+
+
 def explain(subject: Subject) -> str:
     """The kernels, what each computes and why it ends where it does; then what else the passes decided."""
     program = executable(subject.function())
@@ -84,7 +115,8 @@ def _kernel_lines(kernel: Function, decisions: Iterable[Decision], told: set[int
         *_wrapped("writes", [f"{r.name}: {r.type}" for r in kernel.results]),
     ]
     for decision in decisions:
-        if id(decision) not in told and (decision.nodes[-1] in names or decision.kind == "fused" and names & set(decision.nodes)):
+        of_kernel = decision.kernels[1:] == (kernel.name,) or decision.nodes[-1] in names or decision.kind == "fused" and names & set(decision.nodes)
+        if id(decision) not in told and of_kernel:
             told.add(id(decision))
             lines.append(f"  {decision}")
     return lines

@@ -29,6 +29,7 @@ from flowc.frontend.convert import convert, is_tensor
 from flowc.frontend.scope import Graph, get_default_graph
 from flowc.ir.dims import symbols
 from flowc.ir.function import Function
+from flowc.ir.shown import Shown
 from flowc.ir.types import TensorType
 from flowc.runtime import recorder
 from flowc.runtime.executable import Executable, build
@@ -141,7 +142,7 @@ def _value(array: np.ndarray) -> Any:
     return array if array.ndim else array[()]
 
 
-class Compiled:
+class Compiled(Shown):
     """A compiled function. Called inside another traced function, or with tensors, it becomes part of that graph.
 
     `compilations` counts the builds: one per pattern of shapes. Errors: those of the ops, with the user's line; FeedError and

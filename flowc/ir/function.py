@@ -21,6 +21,7 @@ import numpy as np
 from flowc.errors import GraphError, Location
 from flowc.ir.node import Node, Value, attribute_key, make, walk
 from flowc.ir.op import OPS, Kind, Op, define
+from flowc.ir.shown import Shown
 from flowc.ir.types import DType, TensorType, Type, as_dtype
 
 
@@ -53,7 +54,7 @@ def scalar_value(node: Node) -> bool | int | float | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
+class Function(Shown):
     """params, nodes in execution order, results; `updates` pairs a param with the value it takes when the run has ended.
 
     A Module is a Function whose nodes call other Functions (`call`).

@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowc.errors import GraphError, Location, user_location
+from flowc.ir import shown
 from flowc.ir.dims import Sym
 from flowc.ir.node import Node, make
 from flowc.ir.op import Op
+from flowc.ir.shown import Shown
 
 _VALID_NAME = re.compile(r"^[A-Za-z0-9.][A-Za-z0-9_.\\/-]*$")
 _serials = itertools.count()
 
 
-class Graph:
+class Graph(Shown):
     """An append-only list of nodes. `seed` is the graph-level random seed (None: each random node takes one from its name only)."""
 
     def __init__(self) -> None:
@@ -83,5 +85,30 @@ class Graph:
         self.by_name[name] = node
         return node
 
+    def cycle(self) -> list[Node]:
+        """A cycle of control edges and inputs from its earliest node to the same again; empty where there is none.
+
+        A node is appended after what it uses, so one can come about only where control edges were set afterwards.
+        """
+        if all(self.position[before] < self.position[node] for node in self.nodes for before in node.control):
+            return []
+        import networkx
+
+        order = networkx.DiGraph((before, node) for node in self.nodes for before in (*node.inputs, *node.control))
+        try:
+            found = networkx.find_cycle(order)
+        except networkx.NetworkXNoCycle:
+            return []
+        nodes = [before for before, _ in found]
+        first = min(range(len(nodes)), key=lambda i: self.position[nodes[i]])
+        return [*nodes[first:], *nodes[: first + 1]]
+
     def __len__(self) -> int:
         return len(self.nodes)
+
+    def __repr__(self) -> str:
+        return f"<Graph: {len(self.nodes)} nodes>"
+
+    def __str__(self) -> str:
+        """The tree of scopes, at most 100 columns wide."""
+        return shown.drawer().text(self)  # type: ignore[no-any-return]

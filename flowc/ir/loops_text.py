@@ -68,10 +68,12 @@ assert set(INFIX) <= set(_OPERATORS)
 
 def print_kernel(kernel: Kernel) -> str:
     """The text of one kernel, ending with a newline."""
-    return _Printer(kernel).text()
+    return KernelPrinter(kernel).text()
 
 
-class _Printer:
+class KernelPrinter:
+    """Writes one kernel, or its statements one by one."""
+
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.dtypes: dict[str, DType] = {b.name: b.dtype for b in kernel.buffers}

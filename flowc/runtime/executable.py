@@ -25,6 +25,7 @@ from flowc.ir.dims import Sym, substitute
 from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
 from flowc.ir.loops import Kernel
+from flowc.ir.shown import Shown
 from flowc.lower.program import Program, plan
 from flowc.runtime.arena import Arena, address
 from flowc.transforms.pipeline import optimize
@@ -65,7 +66,7 @@ def build(f: Function) -> Executable:
     return Executable(f)
 
 
-class Executable:
+class Executable(Shown):
     """A Function ready to run.
 
     module: the fused Module; program: kernels and places; kernels; source: generated Python; records: every pass's decisions.

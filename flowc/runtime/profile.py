@@ -211,7 +211,7 @@ def profile(executable: Executable, args: Sequence[np.ndarray], runs: int = 20, 
         extents = dict(table.extents)
     launch, whole = times[0], times[-1]
     limit = measure(used) if limits else None
-    kernels = tuple(_kernel_profile(step, max(seconds - launch, 1e-9), extents, used, limit) for step, seconds in zip(program.steps, times[1:-1], strict=True))
+    kernels = tuple(kernel_profile(step, max(seconds - launch, 1e-9), extents, used, limit) for step, seconds in zip(program.steps, times[1:-1], strict=True))
     return Profile(kernels, max(whole - launch, 1e-9), launch, used, runs, extents, load, limit)
 
 
@@ -284,7 +284,7 @@ def _seconds(entry: int, table: int, threads: int, repeats: int) -> float:
     return (time.perf_counter() - begin) / repeats
 
 
-def _kernel_profile(step: Step, seconds: float, extents: dict[str, int], threads: int, limits: Limits | None) -> KernelProfile:
+def kernel_profile(step: Step, seconds: float, extents: dict[str, int], threads: int, limits: Limits | None) -> KernelProfile:
     kernel = step.kernel
     counted = count(kernel, extents)
     read = written = 0

@@ -7,7 +7,7 @@
 
 One forward sweep: each node joins the group of one of its operands where that group can also compute it, else opens its own. What a
 group computes is one of four forms (`Form`), and `accepts` says which node may join which form; lowering relies on exactly these
-rules. Every decision is a `Decision` record.
+rules. Every decision is a `Decision` record: what joins what, and for every value that goes from one kernel to another why.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.op import OPS, Element, Kind, Nest, Scalar
 from flowc.ops.inference import normal_axes
+from flowc.transforms.borders import Borders
 from flowc.transforms.records import Decision, Records
 
 SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
@@ -98,6 +99,7 @@ class Fuser:
         self.groups: list[Group] = []
         self.escaping = set(f.outputs)
         self.scalars: Group | None = None
+        self.borders = Borders()
 
     def run(self) -> Function:
         for node in self.f.nodes:
@@ -143,7 +145,7 @@ class Fuser:
                 self.join(group, node, operand)
                 self.absorb(group, node)
                 return True
-            self.records.add(Decision("kept", "fuse", (operand.name, node.name), reason, 0))
+            self.borders.refused[operand, node] = reason
         return False
 
     def open(self, node: Node) -> None:
@@ -178,17 +180,11 @@ class Fuser:
         """Other operands of `node` that are MAP groups over the same domain are computed in the same sweep."""
         for operand in dict.fromkeys(node.inputs):
             other = self.group_of.get(operand)
-            if other is None or other is group or other.form is not Form.MAP or other is self.scalars:
+            if other is None or other is group:
                 continue
-            if squeezed(other.domain) != squeezed(group.domain) or other.domain != operand.tensor.dims or group.form is Form.ROWS:
-                continue
-            if group.form is Form.REDUCE and squeezed(operand.tensor.dims) != squeezed(group.domain):
-                continue
-            if group.form is Form.MAP and any(squeezed(m.tensor.dims) != squeezed(group.domain) for m in (*other.members, *group.members)):
-                continue
-            if group.root is not None and any(self.group_of.get(n) is other for n in group.root.inputs):
-                continue  # the nest reads it from memory
-            if self.merge_would_cycle(group, other):
+            reason = self.refuses_group(group, other, operand)
+            if reason is not None:
+                self.borders.refused.setdefault((operand, node), reason)
                 continue
             for member in other.members:
                 self.group_of[member] = group
@@ -199,6 +195,26 @@ class Fuser:
             )
 
     # what may join what
+
+    def refuses_group(self, group: Group, other: Group, operand: Node) -> str | None:
+        """Why the group's kernel cannot compute another group in its own sweep; None where it can. `operand`: what it reads of it."""
+        if other is self.scalars:
+            return "single numbers have a kernel of their own"
+        if other.form is not Form.MAP:
+            return f"a {other.form.value} kernel has a sweep of its own"
+        if squeezed(other.domain) != squeezed(group.domain) or other.domain != operand.tensor.dims:
+            return f"it sweeps {list(map(str, group.domain))}, not {list(map(str, other.domain))}"
+        if group.form is Form.ROWS:
+            return "every sweep over a row would compute it again"
+        if group.form is Form.REDUCE and squeezed(operand.tensor.dims) != squeezed(group.domain):
+            return "it is of another shape than what is reduced"
+        if group.form is Form.MAP and any(squeezed(m.tensor.dims) != squeezed(group.domain) for m in (*other.members, *group.members)):
+            return "the values have different shapes"
+        if group.root is not None and any(self.group_of.get(n) is other for n in group.root.inputs):
+            return f"{group.root.op.name} reads its operands from memory"
+        if self.merge_would_cycle(group, other):
+            return "one needs the other through a third kernel"
+        return None
 
     def refuses(self, group: Group, node: Node) -> str | None:
         """Why `node` cannot be computed by the group's kernel; None where it can."""
@@ -399,6 +415,7 @@ class Fuser:
         views = [m for m in wanted if is_view(m) and self.group_of.get(m.inputs[0]) is group]
         results = [m for m in group.members if m not in views and (m in wanted or any(_viewed(v) is m for v in views))]
         kernel, inputs = self.kernel(group, results, f"k{serial}_{_short(group, results)}")
+        self.borders.record(group.members, kernel.name, self.records)
         call = b.apply(OPS["call"], *(new[n] for n in inputs), function=kernel)
         for position, member in enumerate(results):
             with b.origin(member):

@@ -11,13 +11,18 @@ from flowc.ir.function import Function
 
 @dataclass(frozen=True)
 class Decision:
-    """One decision. kind: `fused`, `kept` (apart), `rewritten`, `placed`; rule: the pass; nodes: names; saved: bytes that need no memory."""
+    """One decision.
+
+    kind: `fused`, `kept` (apart), `rewritten`, `placed`; rule: the pass; nodes: names; saved: bytes that need no memory; kernels: of what is
+    kept apart the two, the one that computes the value and the one that reads it.
+    """
 
     kind: str
     rule: str
     nodes: tuple[str, ...]
     reason: str
     saved: Dim = 0
+    kernels: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         gain = f" ({self.saved} bytes kept in registers)" if self.saved else ""

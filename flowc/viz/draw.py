@@ -1,24 +1,53 @@
-"""A diagram as a file: `.html` and `.dot` need nothing; `.svg`, `.png` and `.pdf` need Graphviz: its `dot` program, else pygraphviz.
+"""A diagram as a file: `.svg`, `.png` and `.pdf` need Graphviz, its `dot` program or else pygraphviz; the other forms need nothing.
 
-    write(diagram(graph), "graph.svg")
+    write(diagram(graph), "graph.svg", View(depth=1), theme="dark")
+
+Graphviz takes the font that is shipped with flowc, so a picture is the same on every machine and can be read on one without fonts.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from html import escape
+from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from flowc.errors import FlowcError
 from flowc.viz.dot import dot_source
 from flowc.viz.model import Diagram
+from flowc.viz.text import json_text, tree_text
+from flowc.viz.view import View, view
 
-TEXT = (".dot", ".gv")
+DOT = (".dot", ".gv")
 PICTURES = (".svg", ".png", ".pdf")
+TEXTS = (".json", ".txt")
 PAGE = ".html"
+SUFFIXES = (PAGE, *PICTURES, *DOT, *TEXTS)
+RESOLUTION = 120  # dots per inch of a PNG: text of 11 points is then 18 dots high
+_STYLE = """<style>
+.flowc a { text-decoration: none; }
+.flowc :is(.node, .cluster):target > g > a > :is(path, polygon, ellipse) { stroke-width: 3px; }
+.flowc .node a:hover > :is(path, polygon, ellipse), .flowc .edge:hover path { stroke-width: 2.5px; }
+</style>
+"""
+_FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>{folder}</dir>
+  <cachedir>{folder}/cache</cachedir>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+</fontconfig>
+"""  # what the machine has comes after ours, for characters that ours lacks
+_lock = threading.Lock()  # Graphviz in this process serves one at a time
 
 
 class DrawingError(FlowcError, RuntimeError):
@@ -26,43 +55,51 @@ class DrawingError(FlowcError, RuntimeError):
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
-    """The suffix of `path` in lower case; DrawingError for one that says nothing of how to draw."""
-    suffix = Path(path).suffix.lower()
-    known = (*TEXT, *PICTURES, PAGE)
-    if suffix not in known:
-        raise DrawingError(f"{path}: the file's name must end in one of {', '.join(known)}")
+    """The form that a file's name asks for, a page where it has no suffix; DrawingError for one that says nothing of how to draw."""
+    suffix = Path(path).suffix.lower() or PAGE
+    if suffix not in SUFFIXES:
+        raise DrawingError(f"{path}: the file's name must end in one of {', '.join(SUFFIXES)}")
     return suffix
 
 
 def can_draw() -> bool:
     """Whether pictures can be drawn here."""
-    from importlib.util import find_spec
-
     return shutil.which("dot") is not None or find_spec("pygraphviz") is not None
 
 
+def check_drawing(suffix: str) -> None:
+    """DrawingError where a form needs Graphviz and there is none."""
+    if suffix in PICTURES and not can_draw():
+        raise DrawingError(
+            f"a {suffix} needs Graphviz: install its `dot` program (apt install graphviz) or `pip install pygraphviz`; the other forms need neither"
+        )
+
+
 def render(source: str, suffix: str) -> bytes:
-    """DOT text as the bytes of a file with `suffix`. DrawingError where there is no Graphviz."""
-    if suffix in TEXT:
-        return source.encode()
+    """DOT text as the bytes of a picture. DrawingError where there is no Graphviz."""
+    check_drawing(suffix)
     form = suffix.removeprefix(".")
-    if shutil.which("dot") is not None:
-        import graphviz
+    with _lock, _our_font():
+        if shutil.which("dot") is not None:
+            drawn = _with_dot(source, form)
+        else:
+            drawn = _with_pygraphviz(source, form)
+    return _finished(drawn) if suffix == ".svg" else drawn
 
-        try:
-            return bytes(graphviz.Source(source).pipe(format=form, quiet=True))
-        except (graphviz.CalledProcessError, OSError) as error:
-            raise DrawingError(f"dot cannot draw {form}: {str(error).splitlines()[0]}") from None
+
+def _with_dot(source: str, form: str) -> bytes:
+    import graphviz
+
     try:
-        import pygraphviz
-    except ImportError:
-        message = f"a {suffix} needs Graphviz: install its `dot` program (apt install graphviz) or `pip install pygraphviz`; a .dot file needs neither"
-        raise DrawingError(message) from None
-    return _with_pygraphviz(pygraphviz, source, form)
+        return bytes(graphviz.Source(source).pipe(format=form, quiet=True))
+    except (graphviz.CalledProcessError, OSError) as error:
+        raise DrawingError(f"dot cannot draw {form}: {str(error).splitlines()[0]}") from None
 
 
-def _with_pygraphviz(pygraphviz: Any, source: str, form: str) -> bytes:
+def _with_pygraphviz(source: str, form: str) -> bytes:
     """Graphviz in this process. Its libraries' remarks on fonts are of no use to anybody and go nowhere."""
+    import pygraphviz
+
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -76,22 +113,67 @@ def _with_pygraphviz(pygraphviz: Any, source: str, form: str) -> bytes:
         os.close(nowhere)
 
 
-def write(diagram: Diagram, path: str | os.PathLike[str]) -> Path:
+@contextmanager
+def _our_font() -> Iterator[None]:
+    """While Graphviz starts, its library of fonts, fontconfig, finds ours first."""
+    before = os.environ.get("FONTCONFIG_FILE")
+    os.environ["FONTCONFIG_FILE"] = str(Path(_fonts().name) / "fonts.conf")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FONTCONFIG_FILE"]
+        else:
+            os.environ["FONTCONFIG_FILE"] = before
+
+
+@cache
+def _fonts() -> tempfile.TemporaryDirectory[str]:
+    """A folder with our font and a configuration that names it, kept as long as this process. Older fontconfigs write into folders of
+    fonts, and know no path that is relative to the configuration: therefore a copy, and not the package's own folder."""
+    folder = tempfile.TemporaryDirectory(prefix="flowc-fonts-")
+    (Path(folder.name) / "DejaVuSans.ttf").write_bytes((resources.files("flowc.viz") / "fonts" / "DejaVuSans.ttf").read_bytes())
+    (Path(folder.name) / "fonts.conf").write_text(_FONTS.format(folder=escape(folder.name)), encoding="utf-8")
+    return folder
+
+
+def _finished(svg: bytes) -> bytes:
+    """Graphviz's SVG without the address of a document type that nobody needs, with what marks the box that an address names."""
+    text = re.sub(r"<!DOCTYPE[^>]*>\s*", "", svg.decode(), count=1).replace("<svg ", '<svg class="flowc" ', 1)
+    start = text.index(">", text.index("<svg")) + 1
+    return (text[:start] + "\n" + _STYLE.rstrip() + text[start:]).encode()
+
+
+def encoded(part: Diagram, suffix: str, theme: str = "") -> bytes:
+    """A diagram, just as it is, in any form but the page's; theme: `light` or `dark`. DrawingError where there is no Graphviz for a picture."""
+    if suffix in TEXTS:
+        return (json_text(part) if suffix == ".json" else tree_text(part)).encode()
+    source = dot_source(part, theme or "light")
+    if suffix == ".png":
+        source = source.replace("\tgraph [", f"\tgraph [dpi={RESOLUTION} ", 1)
+    return source.encode() if suffix in DOT else render(source, suffix)
+
+
+def write(diagram: Diagram, path: str | os.PathLike[str], how: View | None = None, theme: str = "") -> Path:
     """Draw a diagram into the file `path`, in the form that its suffix names; the path.
 
+    how: what part of it; a page takes in the whole, as it opens and closes scopes itself. theme: `light` or `dark`.
     DrawingError where there is no Graphviz for a picture, OSError where the file cannot be written; then nothing is.
     """
-    suffix = check_suffix(path)
+    suffix, how = check_suffix(path), how or View()
     if suffix == PAGE:
         from flowc.viz.page import Stage, page
 
-        return save(page([Stage("graph", diagram)], diagram.title).encode(), path)
-    return save(render(dot_source(diagram), suffix), path)
+        return save(page([Stage("graph", diagram)], diagram.title, theme=theme).encode(), path)
+    return save(encoded(view(diagram, how.unlimited() if suffix in TEXTS else how), suffix, theme), path)
 
 
 def save(data: bytes, path: str | os.PathLike[str]) -> Path:
-    """Write all of a file or nothing. OSError where it cannot be written."""
+    """Write all of a file or nothing; what is no plain file (/dev/stdout) is written to as it is. OSError where it cannot be written."""
     target = Path(path)
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return target
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=target.suffix, dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as out:

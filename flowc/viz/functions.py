@@ -11,30 +11,35 @@ from flowc.ir.function import CONSTANT, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.op import Op
 from flowc.viz.graphs import is_gradient
-from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, short_value, tells_its_op, type_label
+from flowc.viz.model import Box, Diagram, Kind, LinkKind, Types, short_value, tells_its_op
 
 
-def of_function(f: Function, title: str = "") -> Diagram:
+def of_function(f: Function, title: str, types: Types) -> Diagram:
     """The diagram of a Function; the Functions that it calls are drawn in place, each in a scope of its own."""
-    drawn = Diagram(title)
+    drawn = Diagram(title, types=types)
     updated = {p for p, _ in f.updates}
     for param in f.params:
         kind = Kind.VARIABLE if param in updated else Kind.PLACEHOLDER
-        drawn.add_box(Box(param.name, kind, "", (param.name, type_label(param.type)), where=param.loc.short if param.loc else "", nodes=(param,)))
+        drawn.add_box(Box(param.name, kind, "", (param.name, types.label(param)), where=param.loc.short if param.loc else "", nodes=(param,)))
     places = {p: p.name for p in f.params}
-    _Body(drawn, f, places, "").draw(set(f.results))
+    optimizers = _optimizers(f)
+    _Body(drawn, f, places, "", types, optimizers).draw(set(f.results))
     for scope in drawn.scopes:
         if drawn.scopes.nodes[scope]["kind"] is None and is_gradient(f"{scope}.".replace(".", "/")):
             drawn.scopes.nodes[scope]["kind"] = Kind.GRADIENT
+        elif f"{scope}.".startswith(optimizers):
+            drawn.scopes.nodes[scope]["kind"] = Kind.OPTIMIZER
     for param, value in f.updates:
-        drawn.add_link(places[value], param.name, Link(LinkKind.UPDATE, type_label(value.type)))
+        drawn.add_link(places[value], param.name, types.link(LinkKind.UPDATE, value))
     return drawn
 
 
 class _Body:
     """The nodes of one Function; places: the box of each node, filled with those drawn. kernel: the scope of a called Function."""
 
-    def __init__(self, drawn: Diagram, f: Function, places: dict[Node, str], kernel: str) -> None:
+    def __init__(self, drawn: Diagram, f: Function, places: dict[Node, str], kernel: str, types: Types, optimizers: tuple[str, ...]) -> None:
+        self.types = types
+        self.optimizers = optimizers
         self.drawn = drawn
         self.f = f
         self.places = places
@@ -66,14 +71,14 @@ class _Body:
             if operand not in self.places:  # a scalar of main's
                 self.add(operand, False)
                 places[param] = self.places[operand]
-        _Body(self.drawn, inner, places, scope).draw(set())
+        _Body(self.drawn, inner, places, scope, self.types, self.optimizers).draw(set())
         return tuple(places[r] for r in inner.results)
 
     def mark(self, node: Node, results: set[Node]) -> None:
         """Show that a kernel's result is the whole Function's."""
         if node in results:
             box = self.drawn.box(self.places[node])
-            self.drawn.add_box(replace(box, lines=(*box.lines, type_label(node.type)), result=True))
+            self.drawn.add_box(replace(box, lines=(*box.lines, self.types.label(node)), result=True))
 
     def add(self, node: Node, is_result: bool) -> None:
         name = f"{self.kernel}/{node.name}" if self.kernel else node.name
@@ -81,20 +86,21 @@ class _Body:
         if not self.kernel:
             self.drawn.open_scopes(scope, ".")
         shown = node.name if self.kernel or not scope else node.name[len(scope) + 1 :]
-        lines = [_with_constants(node) if is_anonymous(node) else shown]
+        applied = _with_constants(node)
+        lines = [applied if is_anonymous(node) else shown]
         if node.op is CONSTANT:
-            lines = [node.name, short_value(node.attrs["value"].array) or type_label(node.type)]
-        elif not is_anonymous(node) and (_with_constants(node) != node.op.name or not tells_its_op(shown.rpartition(".")[2], node.op)):
-            lines.append(_with_constants(node))
+            lines = [node.name, short_value(node.attrs["value"].array) or self.types.label(node)]
+        elif not is_anonymous(node) and (applied != node.op.name or not tells_its_op(shown.rpartition(".")[2], node.op)):
+            lines.append(applied)
         if is_result:
-            lines.append(type_label(node.type))
-        box = Box(name, _kind(node.op, node.name), scope, tuple(lines), result=is_result, where=node.loc.short if node.loc else "", nodes=(node,))
-        self.drawn.add_box(box)
+            lines.append(self.types.label(node))
+        kind, where = _kind(node.op, node.name, self.optimizers), node.loc.short if node.loc else ""
+        self.drawn.add_box(Box(name, kind, scope, tuple(lines), result=is_result, where=where, nodes=(node,)))
         self.places[node] = name
         for position, operand in enumerate(node.inputs):
             if operand in self.places and not (_is_scalar(operand) and operand.name not in self.drawn.boxes):
-                kind = LinkKind.SHAPE if position in node.op.like else LinkKind.DATA
-                self.drawn.add_link(self.places[operand], name, Link(kind, type_label(operand.type)))
+                use = LinkKind.SHAPE if position in node.op.like else LinkKind.DATA
+                self.drawn.add_link(self.places[operand], name, self.types.link(use, operand))
 
     def scope(self, node: Node) -> str:
         scope = node.name.rpartition(".")[0]
@@ -107,14 +113,20 @@ def _is_scalar(node: Node) -> bool:
     return node.op is CONSTANT and node.tensor.shape == ()
 
 
-def _kind(op: Op, name: str) -> Kind:
+def _optimizers(f: Function) -> tuple[str, ...]:
+    """The scopes of optimizers, with a dot at the end: those in which variables are updated."""
+    names = [n.name for g in (f, *f.callees()) for n in g.nodes]
+    return tuple(dict.fromkeys(name.partition(".update_")[0] + "." for name in names if ".update_" in name))
+
+
+def _kind(op: Op, name: str, optimizers: tuple[str, ...]) -> Kind:
     if op is CONSTANT:
         return Kind.CONSTANT
     if op.random:
         return Kind.RANDOM
     if is_gradient(name.replace(".", "/")):
         return Kind.GRADIENT
-    return Kind.OPTIMIZER if ".update_" in name else Kind.OP
+    return Kind.OPTIMIZER if name.startswith(optimizers) else Kind.OP
 
 
 def _with_constants(node: Node) -> str:

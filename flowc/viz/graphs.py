@@ -9,27 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from flowc.errors import GraphError
 from flowc.ir.function import CONSTANT
 from flowc.ir.graph import Graph
 from flowc.ir.node import Node
 from flowc.ir.op import Effect
 from flowc.ir.types import TensorType
 from flowc.transforms.autodiff import partner
-from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, short_value, tells_its_op, type_label
+from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, Types, short_value, tells_its_op
 
 _GRADIENTS = re.compile(r"(?:^|.*/)gradients(?:_\d+)?(?=/)")
 _UPDATES = re.compile(r"(.+?)/update(?=_|$)")
+_SAVERS = re.compile(r"(?:^|.*/)save(?:_\d+)?(?=/)")
 
 
-def of_graph(graph: Graph, full: bool = False, title: str = "", only: Collection[Node] | None = None) -> Diagram:
+def of_graph(graph: Graph, full: bool, title: str, only: Collection[Node] | None, types: Types) -> Diagram:
     """The diagram of a Graph; `full`: a box for every node; `only`: the nodes to draw, with what initializes their variables."""
-    return _Drawing(graph, full, only).draw(title)
+    cycle = graph.cycle()
+    if cycle:
+        raise GraphError(f"control edges form a cycle: {' -> '.join(n.name for n in cycle)}", location=cycle[0].loc)
+    return _Drawing(graph, full, only, types).draw(title)
 
 
 class Roles:
-    """What each node of a Graph is for: which are initial values, gradients, an optimizer's.
+    """What each node of a Graph is for: which are initial values, gradients, an optimizer's, a saver's.
 
-    optimizers: scopes in which variables are updated; initial: for each node that serves initial values only, the variables' assigns.
+    optimizers: scopes in which variables are updated; initial: for each node that serves initial values only, the variables' assigns;
+    saved: the nodes in scopes named `save`, as TensorFlow's Saver names its own, whose values nothing outside of them uses.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -44,6 +50,14 @@ class Roles:
         self.initial = self._initial()
         found = [_UPDATES.match(n.name) for n in graph.nodes if n.op.effect in (Effect.WRITE, Effect.GROUP) and n not in self.assigns]
         self.optimizers = tuple(dict.fromkeys(match.group(1) for match in found if match))
+        self.saved = self._saved()
+
+    def _saved(self) -> set[Node]:
+        scopes: dict[str, list[Node]] = {}
+        for node in self.graph.nodes:
+            if match := _SAVERS.match(node.name):
+                scopes.setdefault(match.group(), []).append(node)
+        return {n for scope, nodes in scopes.items() if all(u.name.startswith(f"{scope}/") for n in nodes for u in self.users[n]) for n in nodes}
 
     def _initial(self) -> dict[Node, Node]:
         """Each node that only serves initial values, with the assign that it serves first."""
@@ -78,6 +92,10 @@ class Roles:
         return found
 
     def kind(self, node: Node) -> Kind:
+        if node in self.saved:
+            return Kind.SAVER
+        if node.op.name.endswith("_summary"):
+            return Kind.SUMMARY
         if node.op.effect is Effect.VARIABLE:
             return Kind.OPTIMIZER if self.slot_of(node) else Kind.VARIABLE
         if node.op.effect is Effect.READ and self.slot_of(node.inputs[0]):
@@ -92,6 +110,8 @@ class Roles:
             return Kind.OPTIMIZER
         if node.op is CONSTANT:
             return Kind.CONSTANT
+        if node.op.effect is Effect.WRITE:
+            return Kind.ASSIGNMENT
         return Kind.RANDOM if node.op.random else Kind.OP
 
 
@@ -102,18 +122,20 @@ def is_gradient(name: str) -> bool:
 class _Drawing:
     """One drawing of one Graph."""
 
-    def __init__(self, graph: Graph, full: bool, only: Collection[Node] | None) -> None:
+    def __init__(self, graph: Graph, full: bool, only: Collection[Node] | None, types: Types) -> None:
         self.graph = graph
         self.full = full
+        self.types = types
         self.roles = Roles(graph)
         self.kinds = {n: self.roles.kind(n) for n in graph.nodes}
         self.update_scopes = {f"{s}/update_{n.name}" for s in self.roles.optimizers for n in graph.nodes if n.op.effect is Effect.VARIABLE}
         drawn = [n for n in graph.nodes if only is None or n in only or self.initializes(n, only)]
         self.places = {n: n.name if full else self.place(n) for n in drawn}
         self.names = {n.name for n in graph.nodes}
+        self.pulled = {p for n, p in self.places.items() for i in n.inputs if self.kinds[i] is Kind.GRADIENT and self.places.get(i) != p}
 
     def draw(self, title: str) -> Diagram:
-        drawn = Diagram(title)
+        drawn = Diagram(title, types=self.types)
         members: dict[str, list[Node]] = {}
         for node, name in self.places.items():
             if name is not None:
@@ -194,12 +216,12 @@ class _Drawing:
             return (self.initial_value(node, nodes),)
         if node.op is CONSTANT:
             value = short_value(node.attrs["value"].array)
-            return (value,) if value else (type_label(node.type),)
+            return (value,) if value else (self.types.label(node),)
         if kind in (Kind.VARIABLE, Kind.PLACEHOLDER) or node.op.effect is Effect.VARIABLE:
-            return (type_label(node.type),)
+            return (self.types.label(node),)
         said = [] if tells_its_op(node.name.rpartition("/")[2], node.op) else [node.op.name]
         if not self.roles.users[node] and isinstance(node.type, TensorType):
-            said.append(type_label(node.type))
+            said.append(self.types.label(node))
         return tuple(said)
 
     def initial_value(self, assign: Node, nodes: Sequence[Node]) -> str:
@@ -207,6 +229,8 @@ class _Drawing:
         if drawn is not None:
             return drawn
         value = assign.inputs[1]
+        if value.op.name == "broadcast_to" and value.inputs[0].op is CONSTANT:  # zeros and ones of some size
+            return f"all {short_value(value.inputs[0].attrs['value'].array)}"
         return (short_value(value.attrs["value"].array) or "constant") if value.op is CONSTANT else value.op.name
 
     def folded_lines(self, name: str, kind: Kind, nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -222,6 +246,8 @@ class _Drawing:
     def scope_kind(self, scope: str) -> Kind | None:
         if is_gradient(f"{scope}/"):
             return Kind.GRADIENT
+        if (match := _SAVERS.match(f"{scope}/")) and any(n.name.startswith(f"{match.group()}/") for n in self.roles.saved):
+            return Kind.SAVER
         return Kind.OPTIMIZER if scope and self.roles.optimizer(scope) else None
 
     # links
@@ -236,11 +262,11 @@ class _Drawing:
             if source is None or source == target or self.is_of_its_optimizer(source, target):
                 continue
             if node.op.effect is Effect.WRITE and position == 0:
-                drawn.add_link(target, source, Link(LinkKind.UPDATE, type_label(node.type)))
+                drawn.add_link(target, source, self.types.link(LinkKind.UPDATE, node))
             elif position not in like:
-                drawn.add_link(source, target, Link(LinkKind.DATA, type_label(operand.type)))
+                drawn.add_link(source, target, self.types.link(LinkKind.DATA, operand))
             elif self.full or self.kinds[node] not in (Kind.GRADIENT, Kind.OPTIMIZER) or self.starts_gradient(operand, target):
-                drawn.add_link(source, target, Link(LinkKind.SHAPE, type_label(operand.type)))
+                drawn.add_link(source, target, self.types.link(LinkKind.SHAPE, operand))
         for before in node.control:
             source = self.places.get(before)
             if source is not None and source != target:
@@ -248,12 +274,7 @@ class _Drawing:
 
     def starts_gradient(self, operand: Node, target: str) -> bool:
         """Whether a gradient begins here: at the node that it is the gradient of."""
-        return partner(f"{target}/x") == operand.name and not self.pulled_from(target)
-
-    def pulled_from(self, box: str) -> bool:
-        """Whether a gradient box takes a gradient from another one."""
-        inside = [n for n, place in self.places.items() if place == box]
-        return any(self.kinds[i] is Kind.GRADIENT and self.places.get(i) != box for n in inside for i in n.inputs)
+        return partner(f"{target}/x") == operand.name and target not in self.pulled
 
     def is_of_its_optimizer(self, source: str, target: str) -> bool:
         """A folded optimizer's settings go to all of its updates: no line says that."""

@@ -3,17 +3,19 @@
     W/Variable -> W/Variable/read -> output/mul     ->    boxes `W/Variable` (variable) and `output/mul` (op), a link `f32[1]`
 
 Boxes and links are a networkx multigraph, scopes a networkx tree; both keep the order in which nodes were made, so the same graph
-gives the same diagram. By default a Graph is folded: one box for what an optimizer does to a variable, for the gradient of a node, for
-a variable's initial value. `full` shows every node.
+gives the same diagram, from which every format is written. By default a Graph is folded: one box for what an optimizer does to a variable,
+for the gradient of a node, for a variable's initial value. `full` shows every node. `flowc.viz.view` makes the part that is drawn of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from flowc.ir.dims import Dim, Shape, Sym, substitute
 from flowc.ir.function import Function
 from flowc.ir.graph import Graph
 from flowc.ir.node import Node
@@ -22,6 +24,8 @@ from flowc.ir.types import TensorType, Type
 
 if TYPE_CHECKING:
     import networkx
+
+    from flowc.lower.program import Program
 
 
 class Kind(Enum):
@@ -32,9 +36,18 @@ class Kind(Enum):
     CONSTANT = "constant"
     RANDOM = "random"
     OP = "operation"
+    ASSIGNMENT = "assignment"
     GRADIENT = "gradient"
     OPTIMIZER = "optimizer"
     INIT = "initial value"
+    SUMMARY = "summary"
+    SAVER = "saver"
+    SCOPE = "scope"
+    OUTSIDE = "outside"
+
+
+AUXILIARY = (Kind.GRADIENT, Kind.OPTIMIZER, Kind.INIT, Kind.SUMMARY, Kind.SAVER)
+"""What serves the training of a model, not the model itself: it stands aside unless all is to be drawn."""
 
 
 class LinkKind(Enum):
@@ -47,10 +60,20 @@ class LinkKind(Enum):
 
 
 @dataclass(frozen=True)
+class Stub:
+    """Where a group that stands aside attaches to a box: the group's name and kind, and what is said: `← Adam`, it writes the box."""
+
+    group: str
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
 class Box:
     """name: full and unique; lines: what it says, the first line its name in its scope; count: how many nodes are folded into it.
 
-    nodes: those nodes themselves, for what shows more of them than a box says.
+    nodes: those nodes themselves, for what shows more of them than a box says. The rest is of boxes in a view: stack: how many like
+    scopes it stands for; aside: whether it is a group that stands aside; stubs: where such groups attach.
     """
 
     name: str
@@ -61,14 +84,18 @@ class Box:
     result: bool = False
     where: str = ""
     nodes: tuple[Node, ...] = field(default=(), compare=False, repr=False)
+    stack: int = 0
+    aside: bool = False
+    stubs: tuple[Stub, ...] = ()
 
 
 @dataclass(frozen=True)
 class Link:
-    """A line from one box to another; label: the type of what flows."""
+    """A line from one box to another; label: the type of what flows; bytes: how many of them, symbols that no run has told counting as 1."""
 
     kind: LinkKind
     label: str = ""
+    bytes: int = 0
 
 
 def _multigraph() -> networkx.MultiDiGraph:
@@ -87,11 +114,16 @@ def _tree() -> networkx.DiGraph:
 
 @dataclass
 class Diagram:
-    """boxes: a MultiDiGraph, each node with a `box`, each edge with a `link`; scopes: a tree from "" down, each with a `kind`."""
+    """boxes: a MultiDiGraph, each node with a `box`, each edge with a `link`; scopes: a tree from "" down, each with a `kind` and a `label`.
+
+    types: what a run has told of them; notes: what the reader is to know about a view.
+    """
 
     title: str
     boxes: networkx.MultiDiGraph = field(default_factory=_multigraph)
     scopes: networkx.DiGraph = field(default_factory=_tree)
+    types: Types = field(default_factory=lambda: Types())
+    notes: tuple[str, ...] = ()
 
     def box(self, name: str) -> Box:
         return self.boxes.nodes[name]["box"]  # type: ignore[no-any-return]
@@ -100,13 +132,16 @@ class Diagram:
         for source, target, link in self.boxes.edges(data="link"):
             yield self.box(source), self.box(target), link
 
-    def boxes_in(self, scope: str) -> list[Box]:
-        """The boxes that stand in a scope itself, in order."""
-        return [box for _, box in self.boxes.nodes(data="box") if box.scope == scope]
+    def by_scope(self) -> dict[str, list[Box]]:
+        """For each scope the boxes that stand in it itself, in order."""
+        found: dict[str, list[Box]] = {scope: [] for scope in self.scopes}
+        for _, box in self.boxes.nodes(data="box"):
+            found[box.scope].append(box)
+        return found
 
     def kinds(self) -> list[Kind]:
-        """The kinds that occur, in the order of `Kind`."""
-        found = {box.kind for _, box in self.boxes.nodes(data="box")}
+        """The kinds that occur, in the order of `Kind`; a stack is none of its own."""
+        found = {box.kind for _, box in self.boxes.nodes(data="box") if not (box.stack and box.kind is Kind.SCOPE)}
         return [kind for kind in Kind if kind in found]
 
     def add_box(self, box: Box) -> None:
@@ -134,23 +169,79 @@ class Diagram:
                 parent = name
 
 
-def diagram(source: Graph | Function, full: bool = False, title: str = "", only: Collection[Node] | None = None) -> Diagram:
-    """The diagram of a Graph, of a Function, or of a Module (a Function that calls kernels: each becomes a scope).
+def diagram(
+    source: Graph | Function | Program, full: bool = False, title: str = "", only: Collection[Node] | None = None, types: Types | None = None
+) -> Diagram:  # fmt: skip
+    """The diagram of a Graph, of a Function, of a Module (a Function that calls kernels: each becomes a scope), or of a Program (their loops).
 
-    full: a box for every node of a Graph; only: the nodes of a Graph that are drawn, by default all.
+    full: a box for every node of a Graph; only: the nodes of a Graph that are drawn, by default all; types: what a run has told of them.
+    GraphError for a Graph with a cycle of control edges.
     """
     if isinstance(source, Function):
         from flowc.viz.functions import of_function
 
-        return of_function(source, title or source.name)
+        return of_function(source, title or source.name, types or Types())
+    if not isinstance(source, Graph):
+        from flowc.viz.kernels import of_program
+
+        return of_program(source, title or source.main.name, types or Types())
     from flowc.viz.graphs import of_graph
 
-    return of_graph(source, full, title, only)
+    return of_graph(source, full, title, only, types or Types())
 
 
-def type_label(type: Type) -> str:
-    """A type as it stands on a line; nothing for what is no tensor."""
-    return str(type) if isinstance(type, TensorType) else ""
+class Types:
+    """How types are told. extents: those of symbols in a run: symbols that are equal there bear one name, and every type comes to bytes;
+    known: for the dotted names of nodes their types in that run, where the graph itself does not know so much as the rank."""
+
+    def __init__(self, extents: Mapping[str, int] | None = None, known: Mapping[str, Type] | None = None) -> None:
+        self.extents = dict(extents or {})
+        self.known = known or {}
+        first: dict[int, str] = {}
+        for name, extent in self.extents.items():
+            if extent != 1:
+                first.setdefault(extent, name)
+        self.names: dict[str, Dim] = {name: Sym.named(first[extent]) for name, extent in self.extents.items() if extent != 1}
+        self._told: dict[TensorType, tuple[str, int]] = {}  # many nodes have one type
+
+    def of(self, node: Node) -> Type:
+        if isinstance(node.type, TensorType) and node.type.shape is None:
+            return self.known.get(node.name.replace("/", "."), node.type)
+        return node.type
+
+    def label(self, node: Node) -> str:
+        """A node's type as it stands on a line; nothing for what is no tensor."""
+        return self._label_and_bytes(node)[0]
+
+    def bytes(self, node: Node) -> int:
+        """The bytes of a node's value; an extent that no run has told counts as 1."""
+        return self._label_and_bytes(node)[1]
+
+    def _label_and_bytes(self, node: Node) -> tuple[str, int]:
+        type = self.of(node)
+        if not isinstance(type, TensorType):
+            return "", 0
+        if type not in self._told:
+            shape = _substituted(type.shape or (), self.names)
+            label = str(type if not shape or shape is type.shape else TensorType(type.dtype, shape))
+            self._told[type] = label, type.dtype.size * self.count(*(type.shape or ()))
+        return self._told[type]
+
+    def count(self, *shape: Dim) -> int:
+        """The number of elements of a shape."""
+        return math.prod(d for d in _substituted(shape, self.extents) if isinstance(d, int))
+
+    def link(self, kind: LinkKind, node: Node) -> Link:
+        return Link(kind, *self._label_and_bytes(node))
+
+
+def _substituted(shape: Shape, values: Mapping[str, Dim]) -> Shape:
+    if not values or all(type(d) is int for d in shape):
+        return shape
+    try:
+        return tuple(substitute(d, values) for d in shape)
+    except ValueError:  # a node that is no part of the run: its operands would not broadcast there
+        return shape
 
 
 def tells_its_op(name: str, op: Op) -> bool:

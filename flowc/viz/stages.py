@@ -1,46 +1,61 @@
 """From a Function to the stages of a page: the Function, what each pass made of it, and the kernels with their loops and source.
 
-    page(stages(f, diagram(graph)), "model.py")      # a timeline: graph, extract, tidy, stabilize, ..., kernels
+    page(stages(f, diagram(graph)), "model.py")      # a timeline: graph, extract, tidy, stabilize, ..., fuse, kernels
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from flowc import config
+from flowc.codegen.cpu import print_program
 from flowc.ir.function import Function
+from flowc.ir.loops_text import print_kernel
 from flowc.ir.node import Node
+from flowc.lower.program import Program, plan
 from flowc.transforms.pipeline import optimize
-from flowc.transforms.records import Decision
+from flowc.transforms.records import Records
+from flowc.viz.figures import Figures, counted
 from flowc.viz.model import Diagram, diagram
 from flowc.viz.page import Stage
 
 
-def stages(f: Function, graph: Diagram | None = None, title: str = "") -> list[Stage]:
-    """The stages of a specialized Function, `graph` before them if there is one. Nothing is compiled."""
-    from flowc.runtime.executable import build
+def stages(
+    f: Function,
+    graph: Diagram | None = None,
+    title: str = "",
+    extents: Mapping[str, int] | None = None,
+    measured: Callable[[Sequence[str]], Figures] | None = None,
+) -> list[Stage]:
+    """The stages of a specialized Function, `graph` before them if there is one. Nothing is compiled.
 
-    with config.override(backend="interpret"):
-        program = build(f)
-    module = program.module
-    kernels = _kernels(module)
-    notes = _notes(program.records)
+    extents: sizes for which bytes and operations are counted, 1 where one is not told; measured: gives the figures, times among them,
+    of the kernels with these names instead.
+    """
+    records = Records()
     seen = [("extract" if graph is not None else "function", f)]
-    optimize(f, on_pass=lambda name, result: seen.append((name, result)))
-    seen[-1] = ("kernels", module)  # as the program runs it
-    found = [Stage("graph", graph, kernels, notes)] if graph is not None else []
-    found += [Stage(name, diagram(function, title=title), kernels, notes) for name, function in seen[:-1]]
-    return [*found, Stage("kernels", diagram(module, title=title), kernels, notes, _texts(program), _aliases(module))]
+    module = optimize(f, on_pass=lambda name, result: seen.append((name, result)), records=records)
+    program = plan(module)
+    *passes, (last, _) = seen
+    figures = counted(program, extents or {}) if measured is None else measured([kernel.name for kernel in program.kernels])
+    drawn = diagram(module, title=title)
+    found = [Stage("graph", graph, extents=extents or {})] if graph is not None else []
+    for index, (name, function) in enumerate(passes):
+        same = index > 0 and _equal(function, passes[index - 1][1])
+        found.append(Stage(name, found[-1].diagram if same else diagram(function, title=title)))
+    found.append(Stage(last, drawn, _aliases(module), list(records), _texts(program), figures))
+    return [*found, Stage("kernels", drawn, closed=True)]
 
 
-def _kernels(module: Function) -> dict[str, str]:
-    """For each node of the kernels the kernels that compute it."""
-    found: dict[str, list[str]] = {}
-    for kernel in module.callees():
-        for node in kernel.nodes:
-            found.setdefault(node.name, []).append(kernel.name)
-    return {name: ", ".join(dict.fromkeys(names)) for name, names in found.items()}
+def _equal(f: Function, g: Function) -> bool:
+    """Whether two Functions say the same, node by node: a pass that found nothing to do."""
+    if len(f.nodes) != len(g.nodes) or len(f.params) != len(g.params):
+        return False
+    pairs = dict(zip(f.params, g.params, strict=True))
+    for x, y in zip(f.nodes, g.nodes, strict=True):
+        if x.op is not y.op or x.name != y.name or x.type != y.type or x.attrs != y.attrs or tuple(pairs[n] for n in x.inputs) != y.inputs:
+            return False
+        pairs[x] = y
+    return all(pairs[a] is b for a, b in zip(f.outputs, g.outputs, strict=True))
 
 
 def _aliases(module: Function) -> dict[Node, Node]:
@@ -56,24 +71,13 @@ def _aliases(module: Function) -> dict[Node, Node]:
     return found
 
 
-def _notes(records: Iterable[Decision]) -> dict[str, list[str]]:
-    """For each node what was decided about it."""
-    found: dict[str, list[str]] = {}
-    for decision in records:
-        for name in dict.fromkeys(decision.nodes):
-            found.setdefault(name, []).append(" ".join(str(decision).split()))
-    return found
-
-
-def _texts(program: Any) -> dict[str, list[tuple[str, str]]]:
-    """For each kernel its loops and its generated source."""
-    from flowc.ir.loops_text import print_kernel
-
-    functions = {part.partition("(")[0]: part for part in str(program.source).split("\n\n\ndef ")[1:]}
+def _texts(program: Program) -> dict[str, list[tuple[str, str]]]:
+    """For each kernel its generated source and its loops."""
+    functions = {part.partition("(")[0]: part for part in print_program(program).text.split("\n\n\ndef ")[1:]}
     found: dict[str, list[tuple[str, str]]] = {}
     for kernel in program.kernels:
         texts = [("loops", print_kernel(kernel).rstrip())]
         if kernel.name in functions:
-            texts.append(("generated Numba source", "def " + functions[kernel.name].rstrip()))
+            texts.insert(0, ("generated Numba source", "def " + functions[kernel.name].rstrip()))
         found[kernel.name] = texts
     return found

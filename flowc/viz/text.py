@@ -1,11 +1,14 @@
-"""Graphs as text: every node under its scope (`graph_text`), or the scopes with how much is in each (`tree_text`).
+"""Diagrams as text: the tree of scopes (`tree_text`), and JSON that networkx reads back; a Graph node by node (`graph_text`).
 
-    loss/
-      Sum: f32 = reduce_sum(loss/pow)                # model.py:14
+    Loss/
+      Sum   reduce_sum  f32  -> gradients             tree_text: at most 100 columns
+      Sum: f32 = reduce_sum(Loss/pow)                # model.py:14        graph_text
 """
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +17,13 @@ from flowc.ir.graph import Graph
 from flowc.ir.node import Node
 from flowc.ir.op import REQUIRED
 from flowc.ir.text import attribute_text
-from flowc.viz.model import Diagram, short_value
+from flowc.viz.model import AUXILIARY, Box, Diagram, Kind, Types, short_value
 
+WIDTH = 100  # columns of a tree
 _COLUMN = 100  # where the user's lines stand, if there is room
+_DEEPEST = 40  # columns of indentation that a tree goes up to
+_HELD = "\x1f"  # a space at which no line ends
+_PLAIN = str.maketrans({"→": "->", "←": "<-", "↔": "<->", "…": "...", "×": "x"})  # for terminals that know no other characters
 
 
 def graph_text(graph: Graph) -> str:
@@ -53,16 +60,79 @@ def _given(node: Node) -> Mapping[str, Any]:
 
 
 def tree_text(diagram: Diagram) -> str:
-    """The tree of a diagram's scopes, each with its boxes: name, what it is, and how many nodes are folded into it."""
+    """The tree of a diagram's scopes, each with its boxes: name, what it is, its type, and what stands aside and attaches to it.
+
+    No line is longer than 100 columns; what does not fit goes on in the next one.
+    """
     lines: list[str] = []
+    boxes = diagram.by_scope()
+
+    def rows(found: list[Box], depth: int) -> None:
+        cells = [_cells(box, diagram.types) for box in found]
+        widths = [min(max((len(row[column]) for row in cells), default=0), 36) for column in range(3)]
+        for row in cells:
+            lines.extend(_row(row, widths, min(2 * depth, _DEEPEST)))
 
     def visit(scope: str, depth: int) -> None:
-        for box in diagram.boxes_in(scope):
-            folded = f" ({box.count} nodes)" if box.count > 1 else ""
-            lines.append(f"{'  ' * depth}{box.lines[0]}  [{box.kind.value}]{folded}")
+        rows([box for box in boxes[scope] if not box.aside], depth)
         for inner in diagram.scopes.successors(scope):
-            lines.append(f"{'  ' * depth}{diagram.scopes.nodes[inner]['label']}/")
+            lines.extend(_row([f"{diagram.scopes.nodes[inner]['label']}/"], [0], min(2 * depth, _DEEPEST)))
             visit(inner, depth + 1)
 
     visit("", 0)
-    return "\n".join(lines) + "\n" if lines else ""
+    groups = [box for box in boxes[""] if box.aside]
+    if groups:
+        lines.append("aside, drawn in with --all")
+        rows(groups, 1)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _cells(box: Box, types: Types) -> list[str]:
+    """Name, what it is, type, stubs."""
+    name = box.lines[0].translate(_PLAIN) + ("/" if box.kind is Kind.SCOPE or box.stack else "")
+    stubs = "  ".join(stub.text.replace(" ", _HELD) for stub in box.stubs).translate(_PLAIN)
+    said = ", ".join(box.lines[1:]).translate(_PLAIN)
+    if box.aside or box.stack or box.kind in (Kind.SCOPE, Kind.OUTSIDE):
+        return [name, box.kind.value if box.kind is not Kind.SCOPE else "", said, stubs]
+    node = next((n for n in box.nodes if n.name == box.name), box.nodes[0] if box.nodes else None)
+    if node is None or box.kind in AUXILIARY and box.count > 1:
+        return [name, box.kind.value, said, stubs]
+    if box.kind in (Kind.OP, Kind.RANDOM, Kind.ASSIGNMENT) or box.kind in AUXILIARY:
+        return [name, node.op.name, types.label(node), stubs]
+    if box.kind is Kind.CONSTANT:
+        return [name, box.kind.value, " ".join(dict.fromkeys((said, types.label(node)))).strip(), stubs]
+    return [name, box.kind.value, types.label(node), stubs]
+
+
+def _row(cells: list[str], widths: list[int], indent: int) -> list[str]:
+    padded = [cell.ljust(width) for cell, width in zip(cells, [*widths, 0], strict=False)]
+    line = " " * indent + "  ".join(padded).rstrip()
+    lines = [line]
+    if len(line) > WIDTH:
+        text, then = "  ".join(cell for cell in cells if cell), " " * (indent + 4)
+        lines = textwrap.wrap(text, WIDTH, initial_indent=" " * indent, subsequent_indent=then, break_on_hyphens=False)
+    return [line.replace(_HELD, " ") for line in lines]
+
+
+def json_text(diagram: Diagram) -> str:
+    """A diagram as JSON: `networkx.node_link_graph(json.loads(text), edges="edges")` gives its boxes and links as a graph again."""
+    boxes = [
+        {
+            "id": box.name, "kind": box.kind.value, "scope": box.scope, "lines": box.lines, "where": box.where, "result": box.result,
+            "stack": box.stack, "aside": box.aside,
+            "stubs": [{"group": stub.group, "kind": stub.kind.value, "text": stub.text} for stub in box.stubs],
+            "members": [{"name": n.name, "op": n.op.name, "type": str(n.type), "inputs": [i.name for i in n.inputs]} for n in box.nodes],
+        }
+        for _, box in diagram.boxes.nodes(data="box")
+    ]  # fmt: skip
+    links = [
+        {"source": source, "target": target, "key": key, "kind": link.kind.value, "type": link.label, "bytes": link.bytes}
+        for source, target, key, link in diagram.boxes.edges(keys=True, data="link")
+    ]
+    scopes = [
+        {"id": scope, "parent": next(iter(diagram.scopes.predecessors(scope))), "label": data["label"], "kind": data["kind"].value if data["kind"] else None}
+        for scope, data in diagram.scopes.nodes(data=True)
+        if scope
+    ]
+    told = {"title": diagram.title, "extents": diagram.types.extents, "notes": diagram.notes, "scopes": scopes}
+    return json.dumps({**told, "directed": True, "multigraph": True, "graph": {}, "nodes": boxes, "edges": links}, indent=1) + "\n"

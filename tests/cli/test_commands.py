@@ -4,7 +4,6 @@ import pytest
 
 import flowc as package
 from flowc import config
-from flowc.viz.draw import can_draw
 
 COMMANDS = ("run", "ir", "viz", "explain", "bench", "data", "cache")
 
@@ -92,35 +91,6 @@ def test_explain_says_why_neighbours_stay_apart(flowc, script):
     assert code == 0 and "\n  kept " in out
 
 
-def test_viz_writes_a_dot_file_and_names_it(flowc, training, tmp_path):
-    code, out, _ = flowc("viz", training, "-o", "graph.dot")
-    assert code == 0 and out.startswith("graph.dot: ")
-    text = (tmp_path / "graph.dot").read_text()
-    assert '"Model/x" -> "Model/y"' in text and "cluster_GradientDescent" in text
-
-
-@pytest.mark.skipif(not can_draw(), reason="no Graphviz here")
-def test_viz_draws_an_svg(flowc, training, tmp_path):
-    assert flowc("viz", training, "-o", "graph.svg")[0] == 0
-    assert "<title>Model/y</title>" in (tmp_path / "graph.svg").read_text()
-
-
-def test_viz_of_a_name_draws_what_it_needs(flowc, training, tmp_path):
-    assert flowc("viz", f"{training}:loss", "-o", "loss.dot")[0] == 0
-    text = (tmp_path / "loss.dot").read_text()
-    assert '"Model/x"' in text and "GradientDescent" not in text and "gradients" not in text
-
-
-def test_viz_without_a_file_prints_the_tree(flowc, training):
-    code, out, _ = flowc("viz", training)
-    assert code == 0 and "\nModel/\n  x  [placeholder]\n" in out
-
-
-def test_viz_draws_the_kernels_of_a_module(flowc, training, tmp_path):
-    assert flowc("viz", training, "--level", "module", "-o", "kernels.dot")[0] == 0
-    assert 'label="kernel k0_' in (tmp_path / "kernels.dot").read_text()
-
-
 def test_data_digits_writes_four_files(flowc, tmp_path):
     code, out, _ = flowc("data", "digits", tmp_path / "digits")
     assert code == 0 and len(list((tmp_path / "digits").iterdir())) == 4 and "train-images" in out
@@ -142,11 +112,6 @@ BAD = {
     "no graph": (["ir", "empty.py"], "flowc ir: empty.py builds no graph and has no compiled function"),
     "an unknown pass": (["ir", "model.py", "--after", "fuze"], "flowc ir: no pass 'fuze'; there are trace, "),
     "a pass at another level": (["ir", "model.py", "--after", "fuse", "--level", "kernel"], "flowc ir: --after shows the function level"),
-    "an unknown name": (["viz", "model.py:lost", "-o", "x.dot"], "flowc viz: model.py: lost is not there; near: loss"),
-    "no folder to write to": (["viz", "model.py", "-o", "none/x.dot"], "flowc viz: none/x.dot cannot be written: "),
-    "a folder as the file": (["viz", "model.py", "-o", "folder.dot"], "flowc viz: folder.dot cannot be written"),
-    "an unknown suffix": (["viz", "model.py", "-o", "x.jpeg"], "flowc viz: DrawingError: x.jpeg: the file's name must end in one of .dot"),
-    "several functions to draw": (["viz", "functions.py", "-o", "x.dot"], "flowc viz: functions.py has several compiled functions: loss, "),
     "a function's graph": (["ir", "functions.py:loss", "--level", "graph"], "flowc ir: loss is a compiled function and keeps no graph"),
     "no Python": (["explain", "broken.py"], "flowc explain: broken.py is no Python script: line 1: "),
     "digits where a file is": (["data", "digits", "empty.py"], "flowc data digits: "),
@@ -179,18 +144,6 @@ def test_a_script_that_fails_is_shown_by_its_own_lines(flowc, script):
 def test_a_wrong_command_line_is_refused_with_code_2(flowc, argv):
     code, out, err = flowc(*argv)
     assert code == 2 and out == "" and "usage: flowc" in err
-
-
-def test_without_graphviz_a_picture_is_one_line_on_what_to_install(flowc, training, tmp_path, monkeypatch):
-    import sys
-
-    from flowc.viz import draw
-
-    monkeypatch.setattr(draw.shutil, "which", lambda name: None)
-    monkeypatch.setitem(sys.modules, "pygraphviz", None)
-    code, _, err = flowc("viz", training, "-o", "graph.svg")
-    assert code == 2 and "install its `dot` program" in err and "Traceback" not in err
-    assert not (tmp_path / "graph.svg").exists()
 
 
 def test_a_setting_that_is_wrong_is_one_line(flowc, monkeypatch):

@@ -69,5 +69,5 @@ def test_ir_of_a_summary_shows_what_it_tells_of(flowc, script):
 
 
 def test_viz_draws_summaries(flowc, script, tmp_path):
-    code, _, _ = flowc("viz", script(MODEL), "-o", "graph.dot")
+    code, _, _ = flowc("viz", script(MODEL), "-o", "graph.dot", "--all")
     assert code == 0 and "summary_of_loss" in (tmp_path / "graph.dot").read_text()

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from flowc import config
 from flowc.ir.function import Function
 from flowc.ir.interpret import interpret
+from flowc.ir.node import Node
 from flowc.ir.verify import verify
 from flowc.runtime.executable import build
 from flowc.transforms.pipeline import optimize
+from flowc.transforms.records import Records
 from tests.lower.functions import arguments, functions
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking a compiler's input takes minutes
@@ -39,6 +41,27 @@ def test_the_fused_module_means_what_the_function_means(f: Function, b: int, see
     args = arguments(f, b, seed)
     module = optimize(f, on_pass=lambda name, g: verify(g, name) and None)
     agree(f, interpret(module, args), interpret(f, args))
+
+
+def borders(module: Function) -> set[tuple[str, str]]:
+    """The pairs of kernels of which one reads, through views or not, what the other computes."""
+    made: dict[Node, set[str]] = {}
+    found = set()
+    for node in module.nodes:
+        behind = set().union(*(made.get(n, set()) for n in node.inputs))
+        kernel = node.attrs.get("function")
+        made[node] = {kernel.name} if kernel else behind
+        found |= {(other, kernel.name) for other in behind} if kernel else set()
+    return found
+
+
+@settings(max_examples=100, deadline=None, phases=PHASES)
+@given(functions(steps=20))
+def test_wherever_a_kernel_reads_from_another_one_a_record_says_why_they_are_two(f: Function) -> None:
+    records = Records()
+    module = optimize(f, records=records)
+    assert {d.kernels for d in records.of("kept")} == borders(module)
+    assert all(d.reason for d in records.of("kept"))
 
 
 @settings(max_examples=60, deadline=None, phases=PHASES)

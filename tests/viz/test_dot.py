@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flowc.viz import DrawingError, diagram, dot_source, graph_text, write
+from flowc.viz import DrawingError, View, diagram, dot_source, graph_text, write
 from flowc.viz import draw as drawing
+from flowc.viz.looks import LOOKS, PALETTES
+from flowc.viz.model import Kind
 from tests.viz.graphs import noisy, regression
 
 HERE = Path(__file__).parent
@@ -52,13 +54,12 @@ def test_looks_differ_by_kind(source):
     assert "shape=note" in line("Model/W/Assign")
     assert "shape=ellipse" in line("Loss/mul/y")
     assert "shape=octagon" in line("Adam/update_Model/W")
-    assert len({tuple(look.items()) for look in drawing_looks()}) == len(drawing_looks())
 
 
-def drawing_looks():
-    from flowc.viz.dot import LOOKS
-
-    return list(LOOKS.values())
+def test_every_kind_has_a_look_and_colours_of_its_own():
+    assert len({(look.shape, look.style) for look in LOOKS.values()}) == len(LOOKS) == len(Kind)
+    for palette in PALETTES.values():
+        assert len(set(palette.kinds.values())) == len(palette.kinds) == len(Kind)
 
 
 def test_control_edges_are_dashed():
@@ -95,8 +96,9 @@ def test_a_picture_without_graphviz_says_what_to_install_and_writes_nothing(tmp_
 
 
 def test_another_suffix_is_refused(tmp_path):
-    with pytest.raises(DrawingError, match=r"must end in one of \.dot, \.gv, \.svg, \.png, \.pdf, \.html"):
-        write(diagram(noisy()[0]), tmp_path / "graph.txt")
+    with pytest.raises(DrawingError, match=r"must end in one of \.html, \.svg, \.png, \.pdf, \.dot, \.gv, \.json, \.txt"):
+        write(diagram(noisy()[0]), tmp_path / "graph.jpeg")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not drawing.can_draw(), reason="no Graphviz here")
@@ -109,7 +111,7 @@ def test_pictures_are_drawn_where_there_is_graphviz(tmp_path, capfd, suffix, sta
 @pytest.mark.skipif(not drawing.can_draw(), reason="no Graphviz here")
 def test_an_svg_names_every_box_and_is_the_same_each_time(tmp_path):
     drawn = diagram(regression()[0])
-    first, second = (write(drawn, tmp_path / name).read_bytes() for name in ("a.svg", "b.svg"))
+    first, second = (write(drawn, tmp_path / name, View(all=True)).read_bytes() for name in ("a.svg", "b.svg"))
     assert first == second
     text = first.decode()
     assert all(f"<title>{name}</title>" in text for name in drawn.boxes)

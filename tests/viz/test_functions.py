@@ -21,7 +21,7 @@ def test_params_are_placeholders_and_the_result_is_marked():
     drawn = diagram(parse_function(TEXT))
     assert drawn.box("x").kind is Kind.PLACEHOLDER and drawn.box("x").lines == ("x", "f32[b, 2]")
     assert drawn.box("total").result and "f32" in drawn.box("total").lines
-    assert {b.name for b in drawn.boxes_in("Layer")} == {"Layer.mm", "Layer.h"}
+    assert {b.name for b in drawn.by_scope()["Layer"]} == {"Layer.mm", "Layer.h"}
 
 
 def test_numbers_stand_inside_the_application():

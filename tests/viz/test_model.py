@@ -6,8 +6,9 @@ import networkx
 import pytest
 
 import flowc as tf
+from flowc.errors import GraphError
 from flowc.viz import diagram, tree_text
-from flowc.viz.model import Kind, LinkKind
+from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind
 from tests.viz.graphs import noisy, regression
 
 
@@ -27,7 +28,7 @@ def test_scopes_nest_and_bear_their_full_names(drawn):
 
 
 def test_every_box_stands_in_the_scope_of_its_name(drawn):
-    assert {b.name for b in drawn.boxes_in("Model/Inner")} == {"Model/Inner/MatMul", "Model/Inner/y"}
+    assert {b.name for b in drawn.by_scope()["Model/Inner"]} == {"Model/Inner/MatMul", "Model/Inner/y"}
     for name, box in drawn.boxes.nodes(data="box"):
         assert box.scope in drawn.scopes
         assert name == box.scope or not box.scope or name.startswith(box.scope + "/")
@@ -112,11 +113,11 @@ def test_only_some_nodes_are_drawn_where_that_is_asked_for():
     assert not any(name.startswith(("Loss", "gradients", "Adam")) for name in drawn.boxes)
 
 
-def test_an_assignment_outside_of_an_optimizer_stays_an_operation():
+def test_an_assignment_outside_of_an_optimizer_has_a_kind_of_its_own():
     v = tf.Variable(1.0, name="v")
     tf.assign(v, v * 2.0, name="double")
     drawn = diagram(tf.get_default_graph())
-    assert drawn.box("double").kind is Kind.OP
+    assert drawn.box("double").kind is Kind.ASSIGNMENT
     assert ("double", "v") in links(drawn, LinkKind.UPDATE)
 
 
@@ -133,12 +134,6 @@ def test_an_empty_graph_gives_an_empty_diagram():
     assert len(drawn.boxes) == 0 and tree_text(drawn) == ""
 
 
-def test_the_tree_as_text_indents_scopes():
-    assert tree_text(diagram(noisy()[0])).splitlines()[0] == "x  [placeholder]"
-    text = tree_text(diagram(regression()[0]))
-    assert "\n  Model/Inner/\n    MatMul  [operation]\n" in text
-
-
 def test_a_node_opens_no_scope_though_others_bear_its_name():
     full = diagram(regression()[0], full=True)
     assert "Model/W" in full.boxes and "Model/W" not in full.scopes
@@ -152,4 +147,29 @@ def test_large_diagrams_get_a_layout_with_limits():
     for _ in range(LARGE + 1):
         x = x + 1.0
     assert "splines=line" in dot_source(diagram(tf.get_default_graph()))
+    knot = Diagram("few boxes, many lines")
+    for i in range(30):
+        knot.add_box(Box(f"n{i}", Kind.OP, "", (f"n{i}",)))
+    for i in range(30):
+        for j in range(i):
+            knot.add_link(f"n{j}", f"n{i}", Link(LinkKind.DATA))
+    assert "splines=line" in dot_source(knot)
     assert "splines=line" not in dot_source(diagram(noisy()[0]))
+
+
+def test_a_cycle_of_control_edges_is_refused_with_its_nodes():
+    a = tf.constant(1.0, name="a")
+    b = tf.add(a, 1.0, name="b")
+    tf.add(b, 1.0, name="c")
+    graph = tf.get_default_graph()
+    graph.by_name["a"].control = (graph.by_name["c"],)
+    with pytest.raises(GraphError, match="control edges form a cycle: a -> b -> c -> a"):
+        diagram(graph)
+
+
+def test_a_control_edge_to_a_later_node_alone_is_no_cycle():
+    tf.constant(1.0, name="a")
+    tf.constant(2.0, name="b")
+    graph = tf.get_default_graph()
+    graph.by_name["a"].control = (graph.by_name["b"],)
+    assert ("b", "a") in links(diagram(graph), LinkKind.CONTROL)

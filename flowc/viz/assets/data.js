@@ -1,229 +1,115 @@
-// From the page's data to trees of items. An item is a box or a scope; the ids of scopes end in `/`, and those that only the page makes (series, parts, what stands
-// aside) start with a `*`, which no name of a user's holds.
+// From the page's data to stages: boxes with their links, read from JSON when a stage is first shown.
+//   [id, scope, kind, lines, where, result, keys, nodes] -> {id, scope, kind, lines, ..., ins: [link], outs: [link], forward, gradients}
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const AUXILIARY = { "gradient": "gradients", "optimizer": "optimizer", "initial value": "initial values" };
-const LOOSE = { "gradient": "gradients in scopes", "optimizer": "optimizer state", "initial value": "initial values" };
-const KIND_CLASS = { "initial value": "initial" };
-const SERIES = 4;   // like scopes from this many on are one stack
-const CROWD = 160;  // children of a scope beyond which it is cut into parts
-const kindClass = (kind) => kind ? `k-${KIND_CLASS[kind] || kind}` : "";
+const readings = new Map();
 
-// Bytes of one value of a type such as `f32[b, 784]`; an extent that is not known counts as 1.
+// The JSON of a data element, parsed once.
+function read(name) {
+  if (!readings.has(name)) readings.set(name, JSON.parse(document.getElementById(name).textContent));
+  return readings.get(name);
+}
+
+const DATA = read("data");
+const pool = []; // every box of all stages read so far, once
+const staged = [];
+
+// The bytes of one value of a type such as `f32[b, 784]`; an extent that is not known counts as 1.
 function bytesOf(type) {
   const match = /^([a-z]+)(\d*)(?:\[(.*)\])?$/.exec(type || "");
   if (!match) return 0;
   const each = match[2] ? Math.max(1, match[2] / 8) : 1;
-  return (match[3] || "").split(",").reduce((product, extent) => product * (parseInt(extent, 10) || 1), each);
+  const extent = (text) => text.split("*").reduce((product, part) => product * (DATA.extents[part.trim()] || parseInt(part, 10) || 1), 1);
+  const shape = (match[3] || "").replace(/broadcast\(([^()]*)\)/g, (all, parts) => Math.max(...parts.split(",").map(extent)));
+  return shape.split(",").reduce((product, text) => product * extent(text), each);
 }
 
-// The stage's boxes with their links; done once for each stage, when it is first shown.
-function prepare(raw) {
-  if (raw.ready) return raw.ready;
-  const boxes = raw.boxes.map((box, index) => ({ ...box, index, ins: [], outs: [], gradients: [] }));
-  const links = raw.links.map(([source, target, kind, label]) => ({ source: boxes[source], target: boxes[target], kind, label, bytes: bytesOf(label) }));
+// What a stage's element holds; those before it are read first, since they bring boxes that it names.
+function stageData(number) {
+  for (let i = staged.length; i <= number; i++) {
+    const raw = read(`stage-${i}`);
+    if (raw.new) for (const box of raw.new) pool.push(box);
+    staged.push(raw.as === undefined ? raw : { ...staged[raw.as], closed: raw.closed, change: null });
+  }
+  return staged[number];
+}
+
+function boxOf([id, scope, kind, lines, where, result, keys, nodes]) {
+  return { id, scope, kind: DATA.kinds[kind], lines, where, text: DATA.lines[where] || "", result, keys, nodes };
+}
+
+const stages = [];
+
+// A stage by its number: {number, name, boxes, links, scopes, byId, closed, change}.
+function stageOf(number) {
+  if (!stages[number]) {
+    const raw = stageData(number);
+    const links = raw.links.map(([source, target, kind, label]) => [source, target, kind, raw.labels[label]]);
+    const scopes = raw.scopes.map(([id, parent, label, kind]) => ({ id, parent, label, kind }));
+    stages[number] = { ...linked(raw.boxes.map((n) => boxOf(pool[n])), links, raw.pairs, scopes), number, name: DATA.stages[number].name, closed: raw.closed, change: raw.change };
+  }
+  return stages[number];
+}
+
+// Boxes joined by links, given as numbers; pairs: gradient boxes with their forward boxes.
+function linked(boxes, rawLinks, pairs, scopes) {
+  boxes.forEach((box, index) => Object.assign(box, { index, ins: [], outs: [], gradients: [], forward: null }));
+  const links = rawLinks.map(([source, target, kind, label]) => ({ source: boxes[source], target: boxes[target], kind, label, bytes: bytesOf(label) }));
   for (const link of links) { link.source.outs.push(link); link.target.ins.push(link); }
-  for (const box of boxes) if (box.partner !== undefined) { box.forward = boxes[box.partner]; box.forward.gradients.push(box); }
-  const scopes = raw.scopes.map(([id, parent, label, kind, texts]) => ({ id, parent, label, kind, texts }));
-  const kernels = [...new Set(boxes.map((box) => box.kernel).filter(Boolean))];
-  const byId = new Map(boxes.map((box) => [box.id, box]));
-  raw.ready = { name: raw.name, boxes, links, scopes, kernels, byId, trees: {} };
-  return raw.ready;
+  for (const [gradient, forward] of pairs) { boxes[gradient].forward = boxes[forward]; boxes[forward].gradients.push(boxes[gradient]); }
+  return { boxes, links, pairs, scopes, fused: scopes.some((scope) => scope.kind === "kernel"), byId: new Map(boxes.map((box) => [box.id, box])), trees: {} };
 }
 
-// The tree of a stage; `aside`: auxiliary scopes and boxes stand in `root.asides`, not among the rest.
-function treeOf(stage, aside) {
-  const name = aside ? "aside" : "all";
-  if (!stage.trees[name]) stage.trees[name] = buildTree(stage, aside);
-  return stage.trees[name];
-}
+// What is known of the kernels: {kernels: [figures], extents, made: key -> kernels, decisions, notes: key -> decisions, apart: [[from, to, value, reader, reason]]}.
+const kernelData = () => read("kernels");
+const hasKernels = () => DATA.stages.some((stage) => stage.kernels);
+const kernelNumber = (name) => { const data = kernelData(); data.numbers = data.numbers || new Map(data.kernels.map((k, i) => [k.name, i])); return data.numbers.get(name); };
+const figuresOf = (name) => kernelData().kernels[kernelNumber(name)];
+const isMeasured = () => hasKernels() && kernelData().kernels.some((kernel) => kernel.seconds !== undefined);
 
-function buildTree(stage, aside) {
-  const root = newScope("", null, "", "");
-  const scopes = new Map([["", root]]);
-  const auxiliaryBoxes = new Set(aside ? stage.boxes.filter(isAuxiliary) : []);
-  const keep = new Set(stage.boxes.filter((box) => !auxiliaryBoxes.has(box)).map((box) => box.scope)); // a kernel stays whole
-  const isKernel = (label) => label.startsWith("kernel ");
-  for (const { id, parent, label, kind, texts } of stage.scopes) {
-    const into = scopes.get(parent);
-    const auxiliary = aside && (AUXILIARY[kind] || isKernel(label) && !keep.has(id));
-    const scope = newScope(`${id}/`, into, label, kind); // with a slash: an optimizer's scope and its box have one name
-    scopes.set(id, scope);
-    scope.texts = texts || [];
-    scope.auxiliary = into.auxiliary || Boolean(auxiliary);
-    if (auxiliary && !into.auxiliary) { scope.parent = root; root.asides.push(scope); } else into.children.push(scope);
+// The names of the kernels that compute a box's nodes: the one it stands in, or those that its keys tell.
+function kernelsOf(box) {
+  if (!box.kernels) {
+    const { kernels, made } = kernelData();
+    box.kernels = kernelNumber(box.scope) !== undefined ? [box.scope] : [...new Set(box.keys.flatMap((key) => made[key] || []))].map((n) => kernels[n].name);
   }
-  const loose = new Map(); // auxiliary boxes among the rest, by kind
-  const looseScope = (kind) => {
-    if (!loose.has(kind)) {
-      const made = newScope(`*${AUXILIARY[kind]}`, root, LOOSE[kind], kind);
-      made.auxiliary = true;
-      loose.set(kind, made);
-      root.asides.push(made);
+  return box.kernels;
+}
+
+// What the passes decided about a box's nodes.
+function notesOf(box) {
+  const { notes, decisions } = kernelData();
+  return [...new Set(box.keys.flatMap((key) => notes[key] || []))].map((n) => decisions[n]);
+}
+
+// Why what kernel `from` computes is not computed in kernel `to`, which reads it: [{value, reader, reason}].
+function reasonsBetween(from, to) {
+  const data = kernelData();
+  if (!data.between) {
+    data.between = new Map();
+    for (const [a, b, value, reader, reason] of data.apart) {
+      const key = `${data.kernels[a].name}\n${data.kernels[b].name}`;
+      if (!data.between.has(key)) data.between.set(key, []);
+      data.between.get(key).push({ value, reader, reason });
     }
-    return loose.get(kind);
-  };
-  const items = new Array(stage.boxes.length);
-  for (const box of stage.boxes) {
-    let into = scopes.get(box.scope);
-    if (auxiliaryBoxes.has(box) && !into.auxiliary && !isKernel(into.label)) into = looseScope(box.kind === "variable" ? "optimizer" : box.kind);
-    items[box.index] = { type: "box", id: box.id, box, parent: into, kind: box.kind, children: [], count: 1, auxiliary: into.auxiliary };
-    into.children.push(items[box.index]);
   }
-  prune(root);
-  root.asides = root.asides.filter((scope) => scope.count);
-  const kernels = root.asides.filter((scope) => isKernel(scope.label));
-  if (kernels.length > 1) {
-    const made = newScope("*kernels", root, "kernels of gradients and updates", "gradient");
-    Object.assign(made, { auxiliary: true, made: true, children: kernels, count: kernels.reduce((sum, kernel) => sum + kernel.count, 0) });
-    for (const kernel of kernels) kernel.parent = made;
-    root.asides = [made, ...root.asides.filter((scope) => !kernels.includes(scope))];
+  return data.between.get(`${from}\n${to}`) || [];
+}
+
+// The kernels on one side of a line: of a box in a kernel that one; of a view of memory those that made it ("ins") or read it ("outs").
+function kernelsBehind(box, side, seen = new Set()) {
+  if (kernelNumber(box.scope) !== undefined) return [box.scope];
+  if (seen.has(box) || box.kind === "variable" || box.kind === "placeholder") return [];
+  seen.add(box);
+  const next = box[side].filter((link) => link.kind === "data").map((link) => side === "ins" ? link.source : link.target);
+  return [...new Set(next.flatMap((other) => kernelsBehind(other, side, seen)))];
+}
+
+// Why the kernels at the two ends of a link are two: [{from, to, reasons}], nothing where it does not go from kernel to kernel.
+function apartAlong(link) {
+  if (!hasKernels() || link.kind !== "data") return [];
+  const found = [];
+  for (const from of kernelsBehind(link.source, "ins")) {
+    for (const to of kernelsBehind(link.target, "outs")) if (from !== to) found.push({ from, to, reasons: reasonsBetween(from, to) });
   }
-  const tree = { root, items, scopes: new Map(), byId: new Map() };
-  for (const scope of [root, ...root.asides]) arrange(scope, items);
-  const enter = (item) => {
-    tree.byId.set(item.id, item);
-    if (item.type === "scope") tree.scopes.set(item.id, item);
-    item.children.forEach(enter);
-  };
-  root.children.forEach(enter);
-  root.asides.forEach(enter);
-  return tree;
-}
-
-// Whether a box serves gradients, optimizers or initial values only; variables that only an optimizer uses do too.
-function isAuxiliary(box) {
-  if (AUXILIARY[box.kind]) return true;
-  const others = box.kind === "variable" ? [...box.ins.map((link) => link.source), ...box.outs.map((link) => link.target)] : [];
-  return others.length > 0 && others.every((other) => AUXILIARY[other.kind]);
-}
-
-function newScope(id, parent, label, kind) {
-  return { type: "scope", id, parent, label, kind, children: [], asides: [], count: 0, auxiliary: false };
-}
-
-// Count the boxes of each scope, and drop scopes that have none left.
-function prune(scope) {
-  for (const child of [...scope.children, ...scope.asides]) if (child.type === "scope") prune(child);
-  scope.children = scope.children.filter((child) => child.count);
-  scope.count = scope.children.reduce((sum, child) => sum + child.count, 0);
-}
-
-// Group like scopes into series, and cut what is still a crowd into parts.
-function arrange(scope, items) {
-  for (const child of scope.children) if (child.type === "scope") arrange(child, items);
-  groupSeries(scope);
-  takeVariables(scope, items);
-  if (scope.children.length > CROWD) cut(scope);
-}
-
-function signature(scope) {
-  const parts = scope.children.map((c) => c.type === "box" ? c.kind + c.box.nodes.map((n) => n[1]).join(",") : `{${c.signature || signature(c)}}`);
-  scope.signature = parts.sort().join(";");
-  return scope.signature;
-}
-
-function groupSeries(scope) {
-  const groups = new Map();
-  for (const child of scope.children) {
-    if (child.type !== "scope" || child.made) continue;
-    const key = `${child.label.replace(/[_.-]?\d+(\D*)$/, "$1")}|${signature(child)}`;
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(child);
-  }
-  for (const members of groups.values()) {
-    if (members.length < SERIES || members.length === scope.children.length && scope.made) continue;
-    const [first, last] = [members[0], members[members.length - 1]];
-    const series = gather(scope, members, `*series ${first.id} … ${last.id}`, `${first.label} … ${last.label}`);
-    series.series = members.length;
-    series.kind = first.kind;
-  }
-}
-
-// Variables that stand beside a series, as a Function's params do, and are used in it alone, go into its stack.
-function takeVariables(scope, items) {
-  if (!scope.children.some((child) => child.series)) return;
-  const placeOf = (box) => {
-    let at = items[box.index];
-    while (at && at.parent !== scope) at = at.parent;
-    return at;
-  };
-  for (const child of [...scope.children]) {
-    if (child.kind !== "variable" || child.type !== "box") continue;
-    const users = new Set(child.box.outs.filter((link) => !isAuxiliary(link.target)).map((link) => placeOf(link.target)));
-    const [series] = users;
-    if (users.size !== 1 || !series || !series.series) continue;
-    scope.children.splice(scope.children.indexOf(child), 1);
-    series.children.push(child);
-    series.count++;
-    child.parent = series;
-  }
-}
-
-function cut(scope) {
-  for (const kind of scope.auxiliary || scope.made ? [] : Object.keys(AUXILIARY)) { // drawn in, many of these go together
-    const kindOf = (child) => child.kind === "variable" && isAuxiliary(child.box) ? "optimizer" : child.kind;
-    const some = scope.children.filter((child) => child.type === "box" && kindOf(child) === kind);
-    if (some.length < 20 || some.length === scope.children.length) continue;
-    const made = gather(scope, some, `*loose ${kind} ${scope.id}`, LOOSE[kind]);
-    made.kind = kind;
-    if (some.length > CROWD) cut(made);
-  }
-  const boxes = scope.children.filter((child) => child.type === "box");
-  const all = boxes.length > CROWD / 2 ? boxes : scope.children; // scopes stay as they are, unless it is they that are many
-  if (scope.children.length <= CROWD) return;
-  const size = Math.max(40, Math.ceil(all.length / 80));
-  for (let start = 0; start < all.length; start += size) {
-    const members = all.slice(start, start + size);
-    if (members.length > 1) gather(scope, members, `*part ${scope.id} ${start + 1}`, `${nameOf(members[0])} … ${nameOf(members[members.length - 1])}`);
-  }
-}
-
-// Put some children of a scope into a scope of their own, where the first of them stood.
-function gather(scope, members, id, label) {
-  const made = newScope(id, scope, label, "");
-  const chosen = new Set(members);
-  made.made = true;
-  made.auxiliary = scope.auxiliary;
-  made.children = members;
-  made.count = members.reduce((sum, child) => sum + child.count, 0);
-  scope.children = scope.children.flatMap((child) => child === members[0] ? [made] : chosen.has(child) ? [] : [child]);
-  for (const child of members) child.parent = made;
-  return made;
-}
-
-const nameOf = (item) => item.type === "box" ? item.box.lines[0] : item.label;
-
-// The scopes that are open at first: level by level, as long as what is drawn stays readable.
-function firstOpen(tree) {
-  const open = new Set();
-  let drawn = tree.root.children.length;
-  let level = tree.root.children.filter((child) => child.type === "scope");
-  while (level.length) {
-    const next = [];
-    for (const scope of level.sort((a, b) => a.count - b.count)) {
-      if (drawn + scope.children.length > 45 || scope.series || AUXILIARY[scope.kind]) continue;
-      drawn += scope.children.length;
-      open.add(scope.id);
-      next.push(...scope.children.filter((child) => child.type === "scope"));
-    }
-    level = next;
-  }
-  return open;
-}
-
-// What is written of a node, for a comparison of two programs.
-const content = (box) => JSON.stringify(box.nodes.map(([name, op, type, attrs, inputs, control]) => [name, op, type, attrs, inputs, control]));
-
-// What changes between two stages, by the nodes' keys: which are new in `stage`, which of `before` are gone; and where the stages are
-// two programs to compare, which are there in both and say something else.
-function changes(before, stage) {
-  const keys = (s) => new Set(s.boxes.flatMap((box) => box.keys));
-  const [old, now] = [keys(before), keys(stage)];
-  return {
-    added: stage.boxes.filter((box) => box.keys.length && box.keys.every((key) => !old.has(key))),
-    removed: before.boxes.filter((box) => box.keys.length && box.kind !== "initial value" && // those run at another time
-       box.keys.every((key) => !now.has(key))),
-    changed: DATA.compared ? stage.boxes.filter((box) => before.byId.has(box.id) && content(before.byId.get(box.id)) !== content(box)) : [],
-  };
+  return found.filter(({ reasons }) => reasons.length);
 }

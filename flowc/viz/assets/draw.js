@@ -21,60 +21,56 @@ const OUTLINES = {
   "gradient": (w, h) => `M0 0H${w}V${h}H0Z`,
   "optimizer": (w, h) => `M7 0H${w - 7}L${w} 7V${h - 7}L${w - 7} ${h}H7L0 ${h - 7}V7Z`,
   "initial value": (w, h) => `M0 0H${w - 9}L${w} 9V${h}H0ZM${w - 9} 0V9H${w}`,
+  "assignment": (w, h) => `M8 0H${w}L${w - 8} ${h}H0Z`,
+  "summary": (w, h) => `M0 4H3V0H18V4H${w}V${h}H0ZM3 4H18`,
+  "saver": (w, h) => `M7 0H${w - 7}L${w} ${h}H0Z`,
+  "outside": (w, h) => rounded(w, h, 6),
 };
 const SHAPE_NAMES = {
   "placeholder": "pointed", "variable": "cylinder", "constant": "ellipse", "random": "hexagon", "operation": "rounded", "gradient": "square",
-  "optimizer": "octagon", "initial value": "folded corner",
+  "optimizer": "octagon", "initial value": "folded corner", "assignment": "parallelogram", "summary": "with a tab", "saver": "trapezium", "outside": "dashed",
 };
 
 function rounded(w, h, r) {
   return `M${r} 0H${w - r}Q${w} 0 ${w} ${r}V${h - r}Q${w} ${h} ${w - r} ${h}H${r}Q0 ${h} 0 ${h - r}V${r}Q0 0 ${r} 0Z`;
 }
 
-// A smooth path through points, upright at each of them, as lines between rows are.
-function smooth(points) {
-  let path = `M${round(points[0].x)} ${round(points[0].y)}`;
-  for (let i = 1; i < points.length; i++) {
-    const [from, to] = [points[i - 1], points[i]], middle = round((from.y + to.y) / 2);
-    path += Math.abs(from.x - to.x) < 1 ? `L${round(to.x)} ${round(to.y)}` : `C${round(from.x)} ${middle} ${round(to.x)} ${middle} ${round(to.x)} ${round(to.y)}`;
-  }
-  return path;
-}
-
-const round = (x) => Math.round(x * 10) / 10;
-
-// Draw everything; `elements` maps an item's id to its group, and a line's key to its path, for what is marked later.
-function render(laid, stage, colouring) {
+// Draw everything; `elements` maps an item's id to its group, and holds each line's elements, for what is marked later.
+function render(laid, paint) {
   for (const layer of ["scopes", "lines", "boxes", "labels"]) layers[layer].replaceChildren();
   const elements = { items: new Map(), lines: [] };
-  if (laid.aside) {
-    element("text", { x: laid.aside.x, y: 16, class: "heading" }, layers.labels, "set aside").setAttribute("style", "text-anchor:start;font-size:12px");
-  }
-  for (const item of laid.shown) elements.items.set(item.id, renderItem(item, laid, colouring ? stage.kernels : null));
-  for (const edge of laid.edges) renderEdge(edge, elements);
+  if (laid.aside) element("text", { x: laid.aside.x, y: 16, class: "heading" }, layers.labels, "set aside");
+  for (const item of laid.shown) elements.items.set(item.id, renderItem(item, laid, paint));
+  for (const edge of laid.edges) elements.lines.push(renderEdge(edge));
   return elements;
 }
 
-// kernels: those to colour boxes by, or null.
-function renderItem(item, laid, kernels) {
+function itemClass(item) {
+  const names = ["item", item.type, kindClass(item.kind)];
+  if (item.opened) names.push("open");
+  if (item.kernel) names.push("kernel");
+  if (item.type === "box" && item.box.result) names.push("result");
+  if (item.type === "box" && item.box.mark) names.push(item.box.mark);
+  if (item.type === "scope" && !item.opened && marksIn(item).length) names.push("touched");
+  return names.filter(Boolean).join(" ");
+}
+
+function renderItem(item, laid, paint) {
   const scope = item.type === "scope";
-  const kernel = scope && item.label.startsWith("kernel ") ? " kernel" : "";
-  const group = element("g", {
-    class: `item ${item.type}${item.opened ? " open" : ""}${kernel} ${kindClass(item.kind)}${item.type === "box" && item.box.result ? " result" : ""}`,
-    id: `item-${item.id}`, "data-id": item.id, transform: `translate(${round(item.x)} ${round(item.y)})`,
-  }, item.opened ? layers.scopes : layers.boxes);
+  const group = element("g", { class: itemClass(item), id: `item-${item.id}`, "data-id": item.id, transform: `translate(${round(item.x)} ${round(item.y)})` }, item.opened ? layers.scopes : layers.boxes);
   const [w, h] = [round(item.w), round(item.h)];
   if (item.series && !item.opened) for (const shift of [8, 4]) element("path", { class: "shape back", d: rounded(w, h, 8), transform: `translate(${shift} ${shift})` }, group);
   const outline = scope ? rounded(w, h, 8) : OUTLINES[item.kind](w, h);
   const shape = element("path", { class: "shape", d: outline }, group);
-  if (item.type === "box" && item.box.result) element("path", { class: "shape inner", d: OUTLINES[item.kind](w - 6, h - 6), transform: "translate(3 3)" }, group);
-  if (kernels && item.type === "box" && item.box.kernel) {
-    const hue = (kernels.indexOf(item.box.kernel) * 137.5) % 360;
-    shape.setAttribute("style", `fill:hsl(${round(hue)} 60% ${document.documentElement.dataset.theme === "dark" ? 28 : 84}%)`);
-  }
-  element("title", {}, group, item.type === "box" ? `${item.box.id}  ${item.box.where || ""}`.trim() : `${item.label}: ${item.count} nodes`);
+  if (!scope && item.box.result) element("path", { class: "shape inner", d: OUTLINES[item.kind](w - 6, h - 6), transform: "translate(3 3)" }, group);
+  const ghost = !scope && item.box.was;
+  const fill = item.opened || ghost ? "" : paint.fill(item);
+  if (fill) { shape.setAttribute("style", `fill:${fill}`); group.classList.add("painted"); }
+  element("title", {}, group, scope ? `${titleOf(item)}: ${item.count} nodes` : `${item.box.was || item.box.id}  ${item.box.where || ""}`.trim());
   if (item.opened) {
-    element("text", { x: round(item.x + 12), y: round(item.y + 17), class: "scope-name" }, layers.labels, item.label);
+    const name = element("g", { class: "scope-name", transform: `translate(${round(item.x + 6)} ${round(item.y + 4)})` }, layers.labels);
+    element("rect", { width: round(textWidth(titleOf(item), 12, true) + 12), height: 18, rx: 5 }, name);
+    element("text", { x: 6, y: 13 }, name, titleOf(item));
     return group;
   }
   const { lines } = face(item);
@@ -86,7 +82,7 @@ function renderItem(item, laid, kernels) {
 }
 
 // Short marks at the right edge of a box to which something that stands aside attaches.
-const STUB_SIGNS = { "gradient": "∇", "optimizer": "⟳", "initial value": "0" };
+const STUB_SIGNS = { "gradient": "∇", "optimizer": "⟳", "initial value": "0", "summary": "Σ", "saver": "↓" };
 function renderStubs(item, kinds, group) {
   if (!kinds) return;
   const shift = item.series ? 8 : 0;
@@ -102,67 +98,50 @@ function renderStubs(item, kinds, group) {
   }
 }
 
-const LINE_CLASS = { "runs before": "control", "writes": "update", "shape only": "shape-only", "data": "" };
+const LINE_CLASS = { "runs before": "control", "writes": "update", "shape only": "shape-only", "merged into": "merging", "data": "" };
 
-function renderEdge(edge, elements) {
+// A line: what is seen, a wide path that is easy to hit, its label, and where two kernels meet a mark that tells why they are two.
+function renderEdge(edge) {
   const look = edge.backward && edge.kind === "data" ? "backward" : LINE_CLASS[edge.kind];
   const width = edge.kind === "data" ? 1 + Math.min(4, Math.log2(1 + edge.bytes) / 5) : 1.2;
+  const group = element("g", { class: "edge", "data-line": edge.id }, layers.lines), path = smooth(edge.points);
+  element("path", { class: "touch", d: path }, group);
   const line = element("path", {
-    class: `line ${look}${edge.uses ? " uses" : ""}`, d: smooth(edge.points), "stroke-width": round(edge.uses ? 0.8 : width), "marker-end": `url(#head-${look || "data"})`,
+    class: `line ${look}${edge.uses ? " uses" : ""}`, d: path, "stroke-width": round(edge.uses ? 0.8 : width), "marker-end": `url(#head-${look || "data"})`,
     "data-from": edge.source.id, "data-to": edge.target.id,
-  }, layers.lines);
+  }, group);
   const said = [...edge.labels].slice(0, 8).join(", ");
-  const apart = new Set(edge.links.flatMap((link) => (link.source.notes || []).filter((note) => note.startsWith("kept ") && (link.target.notes || []).includes(note))));
-  element("title", {}, line, `${nameOf(edge.source)} → ${nameOf(edge.target)}${edge.kind === "data" ? "" : ` (${edge.kind})`}${said && `: ${said}`}${[...apart].slice(0, 4).map((note) => `\n${note}`).join("")}`);
-  const label = edge.label && edge.labelAt ? element("text", { class: "label", x: round(edge.labelAt.x), y: round(edge.labelAt.y + 4) }, layers.labels, edge.label) : null;
-  elements.lines.push({ edge, line, label });
+  const apart = edge.apart.flatMap(({ from, to, reasons }) => [...new Set(reasons.map(({ reason }) => `${from} and ${to} are two: ${reason}`))]);
+  element("title", {}, group, `${nameOf(edge.source)} → ${nameOf(edge.target)}${edge.kind === "data" ? "" : ` (${edge.kind})`}${said && `: ${said}`}${apart.slice(0, 4).map((text) => `\n${text}`).join("")}`);
+  const label = edge.label && edge.labelAt ? renderLabel(edge) : null;
+  const mark = edge.apart.length ? renderApart(edge, apart) : null;
+  return { edge, line, label, mark };
+}
+
+function renderLabel(edge) {
+  const width = textWidth(edge.label, 10.5), label = element("g", { class: "label", transform: `translate(${round(edge.labelAt.x)} ${round(edge.labelAt.y)})` }, layers.labels);
+  element("rect", { x: round(-width / 2 - 2), y: -6.5, width: round(width + 4), height: 13, rx: 3 }, label);
+  element("text", { y: 4 }, label, edge.label);
+  return label;
+}
+
+// The mark of a line between two kernels: a cut.
+function renderApart(edge, apart) {
+  const at = edge.labelAt ? { x: edge.labelAt.x, y: edge.labelAt.y + 15 } : middleOf(edge.points);
+  const mark = element("g", { class: "apart", "data-line": edge.id, transform: `translate(${round(at.x)} ${round(at.y)})` }, layers.labels);
+  element("circle", { r: 7 }, mark);
+  element("path", { d: "M-3.5 -1.6H3.5M-3.5 1.6H3.5M2 -4L-2 4" }, mark);
+  element("title", {}, mark, apart.join("\n"));
+  return mark;
 }
 
 // Arrow heads, once.
 function renderHeads() {
   const heads = { "data": ["head", "M0 0L8 4L0 8Z"], "control": ["head hollow", "M0 0L8 4L0 8Z"], "backward": ["head backward", "M0 0L8 4L0 8Z"],
-    "update": ["head update", "M0 4L5 0L10 4L5 8Z"], "shape-only": ["head hollow", "M1 4A3 3 0 1 1 7 4A3 3 0 1 1 1 4Z"] };
+    "merging": ["head merging", "M0 0L8 4L0 8Z"], "update": ["head update", "M0 4L5 0L10 4L5 8Z"], "shape-only": ["head hollow", "M1 4A3 3 0 1 1 7 4A3 3 0 1 1 1 4Z"] };
   for (const [name, [look, path]] of Object.entries(heads)) {
     const head = element("marker", { id: `head-${name}`, viewBox: "0 0 10 8", refX: name === "update" ? 9 : 7.5, refY: 4, markerWidth: 9, markerHeight: 8,
       markerUnits: "userSpaceOnUse", orient: "auto" }, layers.defs);
     element("path", { d: path, class: look }, head);
   }
-}
-
-// The legend: the looks that occur in this stage.
-function renderLegend(stage, laid) {
-  const rows = document.getElementById("legend-rows");
-  rows.replaceChildren();
-  const row = (draw, text) => {
-    const line = document.createElement("div");
-    const picture = element("svg", { width: 44, height: 20, viewBox: "-2 -1 44 20" });
-    draw(picture);
-    line.append(picture, text);
-    rows.append(line);
-  };
-  const kinds = new Set(stage.boxes.map((box) => box.kind));
-  for (const kind of Object.keys(OUTLINES).filter((k) => kinds.has(k))) {
-    row((picture) => element("path", { class: "shape", d: OUTLINES[kind](38, 18) }, element("g", { class: `item ${kindClass(kind)}` }, picture)), `${kind} (${SHAPE_NAMES[kind]})`);
-  }
-  if (laid.shown.some((item) => item.type === "scope" && !item.opened)) row((p) => element("path", { class: "shape", d: rounded(38, 18, 6) }, element("g", { class: "item scope" }, p)), "closed scope: double click opens it");
-  const sorts = new Set(stage.links.map((link) => link.kind));
-  const said = { "data": "data; wider: more bytes", "runs before": "dashed: runs before", "writes": "diamond: writes the variable", "shape only": "dotted: only the shape is used" };
-  for (const kind of Object.keys(said).filter((k) => sorts.has(k))) {
-    const look = LINE_CLASS[kind];
-    row((picture) => element("path", { class: `line ${look}`, d: "M0 9H38", "stroke-width": 1.6, "marker-end": `url(#head-${look || "data"})` }, picture), said[kind]);
-  }
-  const stubs = new Set([...laid.stubs.values()].flatMap((kindsOf) => [...kindsOf.keys()]));
-  for (const kind of Object.keys(STUB_SIGNS).filter((k) => stubs.has(k))) {
-    row((picture) => {
-      const stub = element("g", { class: `stub ${kindClass(kind)}`, transform: "translate(8 3)" }, picture);
-      element("path", { d: "M0 6H5" }, stub);
-      element("rect", { x: 5, y: 0, width: 13, height: 12, rx: 3 }, stub);
-      element("text", { x: 11.5, y: 9.5 }, stub, STUB_SIGNS[kind]);
-    }, `${AUXILIARY[kind]} set aside attach here`);
-  }
-  if (stage.boxes.some((box) => box.result)) row((p) => {
-    const group = element("g", { class: "item k-operation result" }, p);
-    element("path", { class: "shape", d: rounded(38, 18, 6) }, group);
-    element("path", { class: "shape inner", d: rounded(32, 12, 4), transform: "translate(3 3)" }, group);
-  }, "double outline: a result");
 }

@@ -2,23 +2,32 @@
 // its neighbours. A line that leaves a scope passes its lower edge at a port, one that enters its upper edge.
 
 const PAD = 14, HEAD = 24, LINE_HEIGHT = 15, ASIDE_GAP = 70;
+const FONT = 'system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif';
 const pen = document.createElement("canvas").getContext("2d");
 const widths = new Map();
 
 function textWidth(text, size, bold) {
   const key = `${bold ? "b" : ""}${size}|${text}`;
   if (!widths.has(key)) {
-    pen.font = `${bold ? "600 " : ""}${size}px system-ui, "Segoe UI", Roboto, Helvetica, Arial, sans-serif`;
+    pen.font = `${bold ? "600 " : ""}${size}px ${FONT}`;
     widths.set(key, pen.measureText(text).width * 1.04);
   }
   return widths.get(key);
 }
 
-// What a closed item says, and how large that makes it.
+// What a closed item says: of a kernel what it does and takes, of a stage's changes how many are in a scope.
+function saying(item) {
+  if (item.type === "box") return item.box.lines.filter(Boolean);
+  const lines = [titleOf(item), item.series ? `${item.series} alike, ${item.count} nodes` : `${item.count} node${item.count === 1 ? "" : "s"}`];
+  if (item.kernel) lines.splice(1, 1, ...kernelLines(figuresOf(item.kernel)));
+  const changed = marksIn(item);
+  return changed.length ? [...lines, changed.map(([mark, count]) => `${count} ${MARK_WORDS[mark]}`).join(", ")] : lines;
+}
+
+// A closed item's lines, and how large they make it.
 function face(item) {
   if (item.face) return item.face;
-  const lines = item.type === "box" ? item.box.lines.filter(Boolean)
-    : [item.label, item.series ? `${item.series} alike, ${item.count} nodes` : `${item.count} node${item.count === 1 ? "" : "s"}`];
+  const lines = saying(item);
   const width = Math.max(...lines.map((line, i) => textWidth(line, i ? 11 : 12, item.type === "scope" && !i)), 20);
   const wide = { constant: 1.25, random: 1.15, placeholder: 1.1 }[item.kind] || 1;
   const tall = item.kind === "variable" || item.kind === "placeholder" ? 10 : item.kind === "constant" ? 6 : 0;
@@ -60,11 +69,11 @@ function layout(stage, tree, open) {
   root.x = root.y = 0;
   for (const child of root.children) place(child, 0, 0);
   for (const scope of root.asides) place(scope, 0, 0);
-  for (const edge of edges) edge.points = route(edge);
+  for (const edge of edges) edge.points = route(edge, root);
   const asideWidth = Math.max(0, ...root.asides.map((scope) => scope.w));
   return {
     shown, edges, stubs, representative, aside: root.asides.length ? { x, y: 0 } : null,
-    width: size.w + (asideWidth && ASIDE_GAP + asideWidth), height: Math.max(size.h, root.asides.length ? y : 0),
+    main: size.w, width: size.w + (asideWidth && ASIDE_GAP + asideWidth), height: Math.max(size.h, root.asides.length ? y : 0),
   };
 }
 
@@ -87,7 +96,7 @@ function lift(stage, root, representative) {
       if (topOf(source) !== topOf(target)) continue;
     }
     const key = `${source.id}\n${target.id}\n${link.kind === "data" ? "" : link.kind}`;
-    if (!edges.has(key)) edges.set(key, { key, source, target, kind: link.kind, labels: new Set(), links: [], bytes: 0, segments: [] });
+    if (!edges.has(key)) edges.set(key, { key, source, target, kind: link.kind, labels: new Set(), links: [], bytes: 0, segments: [], id: `line ${source.id} → ${target.id}${link.kind === "data" ? "" : ` (${link.kind})`}` });
     const edge = edges.get(key);
     edge.links.push(link);
     edge.bytes = Math.max(edge.bytes, link.bytes);
@@ -101,9 +110,17 @@ function lift(stage, root, representative) {
     edge.uses = drawnIn && !gradient(edge.source) && gradient(edge.target);
     const labels = [...edge.labels];
     edge.label = edge.kind === "writes" || edge.uses ? "" : labels.length === 1 ? labels[0] : labels.length ? `${edge.links.length} tensors` : "";
+    edge.apart = stage.fused ? apartOf(edge) : [];
     divide(edge);
   }
   return { edges: [...edges.values()], stubs };
+}
+
+// Why the kernels at a line's ends are two, for each pair once; a line that starts or ends at something that holds several says it of each.
+function apartOf(edge) {
+  const pairs = new Map();
+  for (const found of edge.links.flatMap(apartAlong)) pairs.set(`${found.from}\n${found.to}`, found);
+  return [...pairs.values()];
 }
 
 function divide(edge) {
@@ -159,7 +176,7 @@ function arrangeScope(scope, children) {
   }
   keepPortsOutside(scope, graph, children.filter((child) => !apart.has(child)));
   const top = scope.parent ? HEAD + PAD / 2 : 0;
-  const heading = scope.parent ? textWidth(scope.label, 12, true) + 46 : 0;
+  const heading = scope.parent ? textWidth(titleOf(scope), 12, true) + 46 : 0;
   if (links) dagre.layout(graph);
   const bounds = links ? { width: graph.graph().width, height: graph.graph().height } : { width: 0, height: 0 };
   if (alone.length) rows(graph, alone, bounds);
@@ -216,47 +233,4 @@ function rows(graph, children, bounds) {
     high = Math.max(high, child.h);
   }
   bounds.height = y + high;
-}
-
-// Points without those that say nothing: straight below the one before and above the next, or pressed onto the one before.
-// The point under the label stays.
-function thin(points, label) {
-  return points.filter((p, i) => {
-    const [before, after] = [points[i - 1], points[i + 1]];
-    if (!before || !after || label && Math.hypot(p.x - label.x, p.y - label.y) < 2) return true;
-    return Math.hypot(p.x - before.x, p.y - before.y) > 2 && Math.abs(p.x - before.x) + Math.abs(after.x - p.x) > 2;
-  });
-}
-
-// Where a line meets a box: on its upper or lower edge, not at its side.
-function meet(item, point) {
-  const { x, y, w, h } = item;
-  const half = item.kind === "constant" && item.type === "box" ? 0 : w * 0.32;
-  const px = Math.max(x + w / 2 - half, Math.min(x + w / 2 + half, point.x));
-  const tip = item.type === "box" && item.kind === "placeholder" ? 9 * Math.abs(px - x - w / 2) / (w / 2) : 0;
-  return { x: px, y: point.y > y + h / 2 ? y + h - tip : y };
-}
-
-// The points of a line over all its segments. Where it passes a border, the inner segment's end counts.
-function route(edge) {
-  const points = [];
-  edge.segments.forEach((local, index) => {
-    const own = local.points.map((p) => ({ x: p.x + local.scope.x, y: p.y + local.scope.y }));
-    const before = edge.segments[index - 1], after = edge.segments[index + 1];
-    if (before && depth(before.scope) > depth(local.scope)) own.shift();
-    if (after && depth(after.scope) > depth(local.scope)) own.pop();
-    points.push(...own);
-  });
-  const [from, to] = edge.upward ? [edge.target, edge.source] : [edge.source, edge.target];
-  points[0] = meet(from, points[0].y > from.y + from.h / 2 ? points[0] : points[1]);
-  points[points.length - 1] = meet(to, points[points.length - 1].y < to.y + to.h / 2 ? points[points.length - 1] : points[points.length - 2]);
-  const labelled = edge.segments.find((local) => local.labelled === edge);
-  edge.labelAt = labelled ? { x: labelled.at.x + labelled.scope.x, y: labelled.at.y + labelled.scope.y } : null;
-  return edge.upward ? points.reverse() : points;
-}
-
-function depth(scope) {
-  let found = 0;
-  for (let at = scope; at; at = at.parent) found++;
-  return found;
 }

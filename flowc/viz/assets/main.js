@@ -1,51 +1,24 @@
-// What is on the page now, as one state that lives in the address after `#`, and everything that changes it.
-//   open: ids of the open scopes (null: as many as stay readable); aside: auxiliary scopes stand aside; sel: the selected item;
-//   q: the search; trace: in, out, both; stage: a stage's number; by: "kernel" colours by kernel; what: "1" lists what the stage changes; at: "x,y,k", the view
+// Everything that changes the page: from a key, a click or an address to a new state, from the state to what is drawn and marked.
 
-const state = { stage: 0, open: null, aside: true, sel: "", q: "", trace: "", theme: "", by: "", what: "", at: "" };
 const view = { stage: null, tree: null, open: null, laid: null, elements: null, hits: [] };
 const byId = (id) => document.getElementById(id);
 
-function readAddress() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  state.stage = Math.min(DATA.stages.length - 1, Math.max(0, given.has("stage") ? parseInt(given.get("stage"), 10) || 0 : DATA.first));
-  state.open = given.has("open") ? new Set(given.get("open").split("|").filter(Boolean)) : null;
-  state.aside = given.get("aside") !== "0";
-  for (const key of ["sel", "q", "trace", "theme", "by", "what", "at"]) state[key] = given.get(key) || "";
-}
-
-function address() {
-  const said = new URLSearchParams();
-  if (state.stage !== DATA.first) said.set("stage", state.stage);
-  if (state.open) said.set("open", [...state.open].join("|"));
-  if (!state.aside) said.set("aside", "0");
-  for (const key of ["sel", "q", "trace", "theme", "by", "what", "at"]) if (state[key]) said.set(key, state[key]);
-  return `#${said}`;
-}
-
-let written = "";
-function writeAddress() {
-  written = address();
-  if (written === (location.hash || "#")) return;
-  try { history.replaceState(null, "", written); } catch { /* a page that may not: the view is only not shared */ }
-}
-
-camera.changed = () => {
-  state.at = camera.moved ? [round(camera.x), round(camera.y), camera.k.toFixed(3)].join(",") : "";
-  writeAddress();
-};
-
 // Lay out and draw anew: after a change of stage, of open scopes or of what stands aside.
 function redraw() {
-  view.stage = prepare(DATA.stages[state.stage]);
+  const plain = stageOf(state.stage);
+  view.stage = state.what === "off" ? plain : marked(plain);
   view.tree = treeOf(view.stage, state.aside);
-  view.open = state.open || firstOpen(view.tree);
+  view.open = state.open || firstOpen(view.tree, view.stage.closed);
   view.laid = layout(view.stage, view.tree, view.open);
-  view.elements = render(view.laid, view.stage, state.by === "kernel");
-  mapped = view.laid;
-  renderLegend(view.stage, view.laid);
-  showTimeline(DATA.stages, state.stage, (index) => { state.stage = index; state.open = null; redraw(); fit(); }, COMMANDS.w);
-  markChanges();
+  repaint();
+}
+
+// Draw anew what stays where it is: after a change of colours.
+function repaint() {
+  const paint = painter(state.by, view.laid);
+  view.elements = render(view.laid, paint);
+  setMap(view.laid);
+  renderLegend(view.stage, view.laid, paint);
   refresh();
 }
 
@@ -53,55 +26,46 @@ function redraw() {
 function refresh() {
   view.hits = search(view.stage, state.q);
   const selected = view.tree.byId.get(state.sel) || null;
-  const shownBy = (box) => view.laid.representative[box.index];
+  const line = selected ? null : view.laid.edges.find((edge) => edge.id === state.sel) || null;
   const mark = (items, name) => {
     const ids = new Set([...items].map((item) => item.id));
     for (const [id, group] of view.elements.items) group.classList.toggle(name, ids.has(id));
   };
   mark(new Set(view.hits.map(shownBy)), "hit");
-  mark(selected ? [selected] : [], "selected");
-  const chosen = selected ? boxesOf(selected) : [];
-  const partners = selected && selected.type === "box" ? [selected.box.forward, ...selected.box.gradients].filter(Boolean) : [];
-  mark(partners.map(shownBy), "partner");
-  const tracing = selected && state.trace;
+  mark(selected ? [selected] : line ? [line.source, line.target] : [], "selected");
+  light(selected);
+  const chosen = selected ? boxesOf(selected) : [], tracing = selected && state.trace;
   const into = tracing && state.trace !== "out" ? traced(chosen, "in") : new Set();
   const outof = tracing && state.trace !== "in" ? traced(chosen, "out") : new Set();
   mark(new Set([...into].map(shownBy)), "t-in");
   mark(new Set([...outof].map(shownBy)), "t-out");
   svg.classList.toggle("tracing", Boolean(tracing));
   const own = new Set(chosen);
-  for (const { edge, line, label } of view.elements.lines) {
+  for (const { edge, line: path, label, mark: cut } of view.elements.lines) {
     const lit = (set) => set.size && edge.links.some((link) => (set.has(link.source) || own.has(link.source)) && (set.has(link.target) || own.has(link.target)));
-    const flags = { "t-in": Boolean(lit(into)), "t-out": Boolean(lit(outof)),
+    const flags = { "t-in": Boolean(lit(into)), "t-out": Boolean(lit(outof)), "chosen": edge === line,
       "near-in": !tracing && own.size > 0 && edge.links.some((link) => own.has(link.target)), "near-out": !tracing && own.size > 0 && edge.links.some((link) => own.has(link.source)) };
-    for (const [name, on] of Object.entries(flags)) { line.classList.toggle(name, on); if (label) label.classList.toggle(name, on); }
+    for (const [name, on] of Object.entries(flags)) for (const part of [path, label, cut]) if (part) part.classList.toggle(name, on);
   }
   svg.setAttribute("aria-activedescendant", selected ? `item-${selected.id}` : "");
-  showPanel(view.stage, selected, state.trace, { go: reveal, toggle, trace: (name) => { state.trace = name; refresh(); }, close: () => select("") });
-  const before = DATA.stages[state.stage - 1];
-  if (!selected && state.what) showChanges(DATA.stages[state.stage], before, { go: reveal, close: COMMANDS.w, goBefore: (id) => { changeStage(-1); reveal(id); } });
-  if (byId("changes")) byId("changes").setAttribute("aria-pressed", String(Boolean(state.what)));
+  const actions = { go: reveal, goKernel, toggle, trace: (name) => { state.trace = name; refresh(); }, close: () => select("") };
+  showPanel(selected, line, state.trace, actions);
+  if (!selected && !line && state.what === "list") showChanges(view.stage, { ...actions, close: COMMANDS.w });
+  showTimeline(state.stage, state.what !== "off", state.what === "list", { choose: goStage, mark: COMMANDS.m, list: COMMANDS.w });
   showResults(view.hits, state.q, reveal);
   if (byId("query").value !== state.q) byId("query").value = state.q;
   byId("aside").setAttribute("aria-pressed", String(!state.aside));
-  byId("colour").setAttribute("aria-pressed", String(state.by === "kernel"));
-  byId("colour").hidden = !view.stage.kernels.length;
+  byId("colour").value = state.by;
   writeAddress();
 }
 
-// Boxes that are new in this stage, and those that the next one drops.
-function markChanges() {
-  const mark = (boxes, name) => boxes.forEach((box) => {
-    const group = view.elements.items.get(view.tree.items[box.index].id);
-    if (group) group.classList.add(name);
-  });
-  const [before, after] = [DATA.stages[state.stage - 1], DATA.stages[state.stage + 1]];
-  if (before) {
-    const { added, changed } = changes(prepare(before), view.stage);
-    mark(added, "added");
-    mark(changed, "differs");
-  }
-  if (after) mark(changes(view.stage, prepare(after)).removed, "going");
+const shownBy = (box) => view.laid.representative[box.index];
+
+// A node and its gradient, or all that stand in a scope and theirs, light up together.
+function light(item) {
+  const partners = item ? boxesOf(item).flatMap((box) => [box.forward, ...box.gradients]).filter(Boolean) : [];
+  const ids = new Set(partners.map(shownBy).filter((other) => other !== item).map((other) => other.id));
+  for (const [id, group] of view.elements.items) group.classList.toggle("partner", ids.has(id));
 }
 
 function applyTheme() {
@@ -112,6 +76,7 @@ function applyTheme() {
 }
 
 const fit = () => glide(fitted(view.laid), false);
+const settle = () => glide(fitted(view.laid, READABLE), false);
 
 function select(id) {
   state.sel = id;
@@ -129,19 +94,39 @@ function toggle(id) {
   const untouched = !camera.moved;
   redraw();
   const after = view.tree.byId.get(id);
-  if (untouched) glide(fitted(view.laid, READABLE), false);
+  if (untouched) settle();
   else if (after.x !== undefined) glide({ k: camera.k, x: corner.x - after.x * camera.k, y: corner.y - after.y * camera.k }, true);
 }
 
-// Select a box wherever it is: the scopes around it are opened.
+// The closed scopes around an item.
+function shutAround(item) {
+  const shut = [];
+  for (let at = item.parent; at && at.id; at = at.parent) if (!view.open.has(at.id)) shut.push(at.id);
+  return shut;
+}
+
+// Select an item wherever it is: the scopes around it are opened.
 function reveal(id) {
   const item = view.tree.byId.get(id);
   if (!item) return;
-  const shut = [];
-  for (let at = item.parent; at && at.id; at = at.parent) if (!view.open.has(at.id)) shut.push(at.id);
+  const shut = shutAround(item);
   state.sel = id;
   if (shut.length) { state.open = new Set([...view.open, ...shut]); redraw(); } else refresh();
   show(item);
+}
+
+// Go to a kernel, in this stage or in the last one.
+function goKernel(name) {
+  if (!view.tree.byId.has(`${name}/`)) goStage(DATA.stages.length - 1);
+  reveal(`${name}/`);
+}
+
+function goStage(number) {
+  const stage = Math.min(DATA.stages.length - 1, Math.max(0, number));
+  if (stage === state.stage) return;
+  Object.assign(state, { stage, open: null });
+  redraw();
+  settle();
 }
 
 function openAll() {
@@ -151,8 +136,6 @@ function openAll() {
   redraw();
   fit();
 }
-
-function setAside(aside) { state.aside = aside; state.open = null; redraw(); fit(); }
 
 // The item that an arrow key goes to: the nearest one that way from the selected item.
 function neighbour(dx, dy) {
@@ -176,17 +159,30 @@ function nextHit(step) {
   reveal(view.hits[(at + step + view.hits.length) % view.hits.length].id);
 }
 
+// The next line: of a selected item its first one, of a selected line the one after it.
+function nextLine(step) {
+  const { edges } = view.laid, item = view.tree.byId.get(state.sel);
+  if (!edges.length) return;
+  const at = item ? edges.findIndex((edge) => edge.source === item || edge.target === item) : edges.findIndex((edge) => edge.id === state.sel);
+  const next = item && at >= 0 ? edges[at] : edges[(at + (at < 0 && step < 0 ? 0 : step) + edges.length) % edges.length];
+  select(next.id);
+  show({ ...middleOf(next.points), w: 0, h: 0 });
+}
+
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const TRACES = ["", "in", "out", "both"];
 const COMMANDS = {
   "f": fit, "+": () => glide(zoomed(1.3), true), "=": () => glide(zoomed(1.3), true), "-": () => glide(zoomed(1 / 1.3), true),
-  "o": openAll, "c": () => { state.open = new Set(); redraw(); fit(); }, "a": () => setAside(!state.aside),
+  "o": openAll, "c": () => { state.open = new Set(); redraw(); settle(); }, "a": () => { Object.assign(state, { aside: !state.aside, open: null }); redraw(); settle(); },
   "t": () => { state.trace = TRACES[(TRACES.indexOf(state.trace) + 1) % 4]; refresh(); },
-  "k": () => { state.by = state.by ? "" : "kernel"; redraw(); },
-  "d": () => { state.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark"; applyTheme(); redraw(); },
-  "n": () => nextHit(1), "p": () => nextHit(-1), "?": showHelp, "/": () => byId("query").focus(),
-  "w": () => { state.what = state.what ? "" : "1"; state.sel = ""; refresh(); },
-  "[": () => changeStage(-1), "]": () => changeStage(1),
+  "k": () => { const all = Object.keys(COLOURINGS).filter(canColourBy); state.by = all[(all.indexOf(state.by) + 1) % all.length]; repaint(); },
+  "d": () => { state.theme = isDark() ? "light" : "dark"; applyTheme(); repaint(); },
+  "n": () => nextHit(1), "p": () => nextHit(-1), "e": () => nextLine(1), "E": () => nextLine(-1), "?": showHelp, "/": () => byId("query").focus(),
+  "m": () => { state.what = state.what === "off" ? "" : "off"; redraw(); settle(); },
+  "w": () => { const off = state.what === "off"; Object.assign(state, { what: state.what === "list" ? "" : "list", sel: "" }); if (off) redraw(); else refresh(); },
+  "g": () => { const item = view.tree.byId.get(state.sel), to = item && item.box && (item.box.forward || item.box.gradients[0]); if (to) reveal(to.id); },
+  "l": () => { byId("legend").open = !byId("legend").open; },
+  "[": () => goStage(state.stage - 1), "]": () => goStage(state.stage + 1),
   "Escape": () => { state.q = ""; select(""); },
   "Backspace": () => { const item = view.tree.byId.get(state.sel); if (item && item.parent && item.parent.id) select(item.parent.id); },
   "Enter": () => {
@@ -197,70 +193,69 @@ const COMMANDS = {
   },
 };
 
-function changeStage(step) {
-  const stage = Math.min(DATA.stages.length - 1, Math.max(0, state.stage + step));
-  if (stage !== state.stage) { state.stage = stage; state.open = null; redraw(); fit(); }
-}
-
 function listen() {
   const dragged = listenToPointer();
-  const itemAt = (event) => { const group = event.target.closest("[data-id]"); return group ? group.dataset.id : ""; };
+  listenToMap();
+  const idAt = (event) => { const group = event.target.closest("[data-id], [data-line]"); return group ? group.dataset.id || group.dataset.line : ""; };
   svg.addEventListener("click", (event) => {
     if (dragged()) return;
     const stub = event.target.closest("[data-stub]");
-    if (stub) reveal(stub.dataset.stub); else select(itemAt(event));
+    if (stub) reveal(stub.dataset.stub); else select(idAt(event));
   });
-  svg.addEventListener("dblclick", (event) => toggle(itemAt(event)));
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target === byId("query");
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open && event.key !== "?") return;
-    if (typing) {
-      if (event.key === "Enter") { event.preventDefault(); nextHit(event.shiftKey ? -1 : 1); }
-      if (event.key === "Escape") { state.q = ""; refresh(); svg.focus(); }
-      return;
-    }
-    if (event.target.closest("button, summary") && (event.key === "Enter" || event.key === " ")) return;
-    const arrow = ARROWS[event.key];
-    if (arrow && event.shiftKey) glide({ k: camera.k, x: camera.x - 120 * arrow[0], y: camera.y - 120 * arrow[1] }, true);
-    else if (arrow) { const item = neighbour(...arrow); if (item) { select(item.id); show(item); } }
-    else if (COMMANDS[event.key]) COMMANDS[event.key]();
-    else return;
-    event.preventDefault();
-  });
+  svg.addEventListener("dblclick", (event) => toggle(idAt(event)));
+  svg.addEventListener("pointerover", (event) => light(view.tree.byId.get(idAt(event)) || view.tree.byId.get(state.sel)));
+  document.addEventListener("keydown", pressed);
   byId("query").addEventListener("input", (event) => { state.q = event.target.value; refresh(); });
-  const buttons = { fit: "f", closer: "+", wider: "-", opened: "o", closed: "c", aside: "a", colour: "k", theme: "d", keys: "?" };
+  const buttons = { fit: "f", closer: "+", wider: "-", opened: "o", closed: "c", aside: "a", theme: "d", keys: "?" };
   for (const [id, key] of Object.entries(buttons)) byId(id).addEventListener("click", () => COMMANDS[key]());
+  byId("colour").append(...Object.entries(COLOURINGS).map(([by, [name, title]]) => html("option", { value: by, title, ...(canColourBy(by) ? {} : { disabled: "" }) }, by === "time" && !isMeasured() ? "time (flowc viz --profile)" : name)));
+  byId("colour").addEventListener("change", (event) => { state.by = event.target.value; repaint(); });
   addEventListener("resize", () => { if (camera.printing) return; if (camera.moved) drawMap(); else jump(fitted(view.laid, READABLE), false); });
   addEventListener("hashchange", () => { if (location.hash !== written) start(); });
   addEventListener("beforeprint", fitToPage);
-  addEventListener("afterprint", () => { camera.printing = false; svg.removeAttribute("viewBox"); applyTheme(); applyCamera(); });
+  addEventListener("afterprint", () => { camera.printing = false; svg.removeAttribute("viewBox"); applyTheme(); repaint(); applyCamera(); });
+}
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open && event.key !== "?") return;
+  if (event.target === byId("query")) {
+    if (event.key === "Enter") { event.preventDefault(); nextHit(event.shiftKey ? -1 : 1); }
+    if (event.key === "Escape") { state.q = ""; refresh(); svg.focus(); }
+    return;
+  }
+  if (event.target.closest("button, summary, select") && ["Enter", " ", "ArrowUp", "ArrowDown"].includes(event.key)) return;
+  if (event.target.closest("pre") && event.key in ARROWS) return;
+  const arrow = ARROWS[event.key];
+  if (arrow && event.shiftKey) glide({ k: camera.k, x: camera.x - 120 * arrow[0], y: camera.y - 120 * arrow[1] }, true);
+  else if (arrow) { const item = neighbour(...arrow); if (item) { select(item.id); show(item); } }
+  else if (COMMANDS[event.key]) COMMANDS[event.key]();
+  else return;
+  event.preventDefault();
 }
 
 // In print the whole diagram is on the paper, in light colours, whatever is on the screen.
 function fitToPage() {
   camera.printing = true;
   document.documentElement.dataset.theme = "light";
+  repaint();
   svg.setAttribute("viewBox", `-10 -10 ${view.laid.width + 20} ${view.laid.height + 20}`);
   byId("camera").removeAttribute("transform");
 }
 
 function start() {
   readAddress();
-  const at = state.at.split(",").map(Number);
   camera.printing = false;
+  const at = state.at.split(",").map(Number); // before the view is written down anew
   applyTheme();
   redraw();
-  if (state.sel && view.tree.byId.has(state.sel)) {
-    const item = view.tree.byId.get(state.sel);
-    const shut = [];
-    for (let up = item.parent; up && up.id; up = up.parent) if (!view.open.has(up.id)) shut.push(up.id);
-    if (shut.length) { state.open = new Set([...view.open, ...shut]); redraw(); }
-  }
+  const item = view.tree.byId.get(state.sel), shut = item ? shutAround(item) : [];
+  if (shut.length) { state.open = new Set([...view.open, ...shut]); redraw(); }
   if (at.length === 3 && at.every(Number.isFinite) && at[2] > 0) jump({ x: at[0], y: at[1], k: at[2] }, true);
   else jump(fitted(view.laid, READABLE), false);
   document.documentElement.dataset.ready = "1";
 }
 
 renderHeads();
+if (innerWidth < 1100 || innerHeight < 600) byId("legend").open = false;
 listen();
 start();

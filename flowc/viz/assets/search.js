@@ -9,7 +9,7 @@ function searchable(box) {
       op: low(box.nodes.map((n) => n[1])).split("\n"),
       dtype: low(box.nodes.map((n) => n[2])).split("\n"),
       line: low([box.where, box.text]),
-      kernel: low([box.kernel]),
+      kernel: hasKernels() ? low(kernelsOf(box)) : "",
     };
   }
   return box.words;
@@ -44,9 +44,4 @@ function traced(start, direction) {
   }
   for (const box of start) found.delete(box);
   return found;
-}
-
-// The boxes inside an item.
-function boxesOf(item) {
-  return item.type === "box" ? [item.box] : item.children.flatMap(boxesOf);
 }
