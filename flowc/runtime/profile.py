@@ -185,7 +185,7 @@ def profile_of(launches: Sequence[Launch]) -> Profile:
     kernels = []
     for number, step in enumerate(first.executable.program.steps):
         seconds = statistics.median(1e-9 * (each[number][1] - each[number][0]) for each in spans)
-        kernels.append(_kernel_profile(step, seconds, first.extents, first.threads, None))
+        kernels.append(kernel_profile(step, seconds, first.extents, first.threads, None))
     return Profile(tuple(kernels), statistics.median(whole), statistics.median(entering), first.threads, len(launches), first.extents, traced=True)
 
 
