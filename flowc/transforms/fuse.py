@@ -12,6 +12,7 @@ rules. Every decision is a `Decision` record.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -24,6 +25,7 @@ from flowc.ops.inference import normal_axes
 from flowc.transforms.records import Decision, Records
 
 SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
+LARGEST = 64  # nodes of a kernel: compiling takes longer than in proportion to a kernel's size, and its values leave the registers long before
 
 
 class Form(Enum):
@@ -37,13 +39,16 @@ class Form(Enum):
 
 @dataclass(eq=False)
 class Group:
-    """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `root` the NEST's node."""
+    """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `root` the NEST's node;
+    `first`, `last` the positions of its members."""
 
     form: Form
     domain: Shape
     members: list[Node] = field(default_factory=list)
     axes: tuple[int, ...] = ()
     root: Node | None = None
+    first: int = sys.maxsize
+    last: int = -1
 
     @property
     def reduced(self) -> Shape:
@@ -95,7 +100,7 @@ class Fuser:
         self.position = {n: i for i, n in enumerate((*f.params, *f.nodes))}
         self.users = f.users()
         self.group_of: dict[Node, Group] = {}
-        self.groups: list[Group] = []
+        self.groups: dict[Group, None] = {}  # in the order in which they were opened
         self.escaping = set(f.outputs)
         self.scalars: Group | None = None
 
@@ -148,19 +153,23 @@ class Fuser:
 
     def open(self, node: Node) -> None:
         if isinstance(node.op.lowering, Nest):
-            group = Group(Form.NEST, node.tensor.dims, [node], root=node)
+            group = Group(Form.NEST, node.tensor.dims, root=node)
         elif is_reduction(node):
-            group = Group(Form.REDUCE, node.inputs[0].tensor.dims, [node], axes=reduction_axes(node))
-        elif product(node.tensor.dims) == 1:
-            if self.scalars is not None and not self.would_cycle(self.scalars, node):
-                self.scalars.members.append(node)
-                self.group_of[node] = self.scalars
-                return
-            group = self.scalars = Group(Form.MAP, node.tensor.dims, [node])
+            group = Group(Form.REDUCE, node.inputs[0].tensor.dims, axes=reduction_axes(node))
+        elif product(node.tensor.dims) != 1:
+            group = Group(Form.MAP, node.tensor.dims)
+        elif self.scalars is not None and len(self.scalars.members) < LARGEST and not self.would_cycle(self.scalars, node):
+            group = self.scalars
         else:
-            group = Group(Form.MAP, node.tensor.dims, [node])
-        self.groups.append(group)
+            group = self.scalars = Group(Form.MAP, node.tensor.dims)
+        self.groups[group] = None
+        self.add(group, node)
+
+    def add(self, group: Group, node: Node) -> None:
+        """Make `node` a member."""
         self.group_of[node] = group
+        group.members.append(node)
+        group.first, group.last = min(group.first, self.position[node]), max(group.last, self.position[node])
 
     def join(self, group: Group, node: Node, operand: Node) -> None:
         if is_reduction(node) and group.form is Form.MAP:
@@ -169,8 +178,7 @@ class Fuser:
             group.domain = node.tensor.dims
         elif group.form is Form.REDUCE and self.needs_second_sweep(group, node):
             group.form = Form.ROWS
-        group.members.append(node)
-        self.group_of[node] = group
+        self.add(group, node)
         saved: Dim = 0 if operand in self.escaping else _bytes(operand)
         self.records.add(Decision("fused", "fuse", (operand.name, node.name), f"{node.op.name} joins a {group.form.value} kernel", saved))
 
@@ -179,6 +187,8 @@ class Fuser:
         for operand in dict.fromkeys(node.inputs):
             other = self.group_of.get(operand)
             if other is None or other is group or other.form is not Form.MAP or other is self.scalars:
+                continue
+            if len(group.members) + len(other.members) > LARGEST:
                 continue
             if squeezed(other.domain) != squeezed(group.domain) or other.domain != operand.tensor.dims or group.form is Form.ROWS:
                 continue
@@ -191,9 +201,9 @@ class Fuser:
             if self.merge_would_cycle(group, other):
                 continue
             for member in other.members:
-                self.group_of[member] = group
-            group.members = sorted((*group.members, *other.members), key=lambda n: self.position[n])
-            self.groups.remove(other)
+                self.add(group, member)
+            group.members.sort(key=self.position.__getitem__)
+            del self.groups[other]
             self.records.add(
                 Decision("fused", "fuse", (operand.name, node.name), "computed in the same sweep", 0 if operand in self.escaping else _bytes(operand))
             )
@@ -204,6 +214,8 @@ class Fuser:
         """Why `node` cannot be computed by the group's kernel; None where it can."""
         if isinstance(node.op.lowering, Nest):
             return f"{node.op.name} reads its operands from memory"
+        if len(group.members) >= LARGEST:
+            return f"the kernel computes {LARGEST} nodes already"
         if is_reduction(node):
             return self.refuses_reduction(group, node)
         if not is_pointwise(node):
@@ -329,7 +341,6 @@ class Fuser:
 
     def depends(self, nodes: Iterable[Node], group: Group) -> bool:
         """Whether any of `nodes` needs a member of `group`: a walk over operands, whole groups at a time."""
-        first = min(self.position[m] for m in group.members)
         stack, seen_nodes, seen_groups = list(nodes), set(), set()
         while stack:
             node = stack.pop()
@@ -340,10 +351,10 @@ class Fuser:
             if owner is group:
                 return True
             if owner is None:
-                stack.extend(n for n in node.inputs if self.position[n] >= first)
+                stack.extend(n for n in node.inputs if self.position[n] >= group.first)
             elif id(owner) not in seen_groups:
                 seen_groups.add(id(owner))
-                if max(self.position[m] for m in owner.members) >= first:
+                if owner.last >= group.first:
                     stack.extend(n for m in owner.members for n in m.inputs)
         return False
 
@@ -432,7 +443,7 @@ class Fuser:
                 inputs[node] = inner.param(_identifier(node.name), node.type, node.loc)
             return inputs[node]
 
-        for member in sorted(group.members, key=lambda n: self.position[n]):
+        for member in group.members:
             operands = tuple(resolve(n) for n in member.inputs)
             with inner.origin(member):
                 given = None if is_anonymous(member) else member.name

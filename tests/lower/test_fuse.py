@@ -8,7 +8,7 @@ import flowc.ops  # noqa: F401
 from flowc.ir.function import Function
 from flowc.ir.text import parse_function
 from flowc.lower.program import Program, plan
-from flowc.transforms.fuse import fuse
+from flowc.transforms.fuse import LARGEST, fuse
 from flowc.transforms.records import Records, expect_fused
 
 
@@ -155,6 +155,13 @@ def test_a_reshape_of_memory_is_no_kernel() -> None:
     """
     )
     assert kernels(module) == [["matmul"]]
+
+
+def test_a_kernel_ends_where_it_computes_too_much() -> None:
+    lines = "\n".join(f"        x{i + 1}: f32[n] = tanh(x{i})" for i in range(LARGEST + 1))
+    module, records = fused(f"def f(x0: f32[n]):\n{lines}\n        return x{LARGEST + 1}\n")
+    assert [len(kernel) for kernel in kernels(module)] == [LARGEST, 1]
+    assert [d.reason for d in records.decisions if d.kind == "kept"] == ["the kernel computes 64 nodes already"]
 
 
 def test_an_update_overwrites_its_variable_in_place() -> None:
