@@ -33,14 +33,23 @@ def in_float32(batches: list[Batch]) -> list[Batch]:
     return [(np.asarray(x, np.float32), np.asarray(y, np.float32)) for x, y in batches]
 
 
-def session_program(tf: Any, build: Callable[[Any, Data], tuple[Any, Any, Any, Any]], optimizer: Callable[[Any], Any], data: Data) -> Program:
-    """TensorFlow 1's way, in flowc and in TensorFlow: `build(tf, data)` makes x, y, the share that dropout keeps (or None) and the loss."""
+Build = Callable[[Any, Data], tuple[Any, Any, Any, Any]]
+
+
+def session_program(tf: Any, build: Build, optimizer: Callable[[Any], Any], data: Data, in_one_call: bool = False) -> Program:
+    """TensorFlow 1's way, in flowc and in TensorFlow: `build(tf, data)` makes x, y, the share that dropout keeps (or None) and the loss.
+
+    in_one_call: flowc's `run_loop`, which takes the batches out of the data itself; they are slices of the held rows in order.
+    """
     with tf.Graph().as_default():
         x, y, keep, loss = build(tf, data)
         train = optimizer(tf).minimize(loss)
         session = tf.Session()
         session.run(tf.global_variables_initializer())
     run, batches = session.run, data.batches
+
+    def steps_in_one_call(count: int) -> None:
+        session.run_loop(train, count, data=dict(zip((x, y), data.held, strict=True)), batch_size=len(batches[0][0]))
 
     def steps(count: int) -> None:
         for i in range(count):
@@ -56,7 +65,7 @@ def session_program(tf: Any, build: Callable[[Any, Data], tuple[Any, Any, Any, A
         feeds = {x: data.held[0], y: data.held[1]}
         return float(run(loss, feeds if keep is None else {**feeds, keep: 1.0}))
 
-    return Program(steps if keep is None else steps_with_dropout, answer)
+    return Program(steps_in_one_call if in_one_call else steps if keep is None else steps_with_dropout, answer)
 
 
 def gradient_descent_in_jax(jax: Any, loss: Callable[..., Any], data: Data, rate: float) -> Program:
@@ -79,18 +88,18 @@ def gradient_descent_in_jax(jax: Any, loss: Callable[..., Any], data: Data, rate
     return Program(steps, lambda: float(jax.jit(loss)(parameters, *held)))
 
 
-def scan_in_jax(jax: Any, loss: Callable[..., Any], data: Data, rate: float) -> Program:
-    """Many steps in one compiled call: `lax.scan` over the numbers of the batches, which lie on the device."""
+def loop_in_jax(jax: Any, loss: Callable[..., Any], data: Data, rate: float) -> Program:
+    """Many steps in one compiled call: a `fori_loop` over the numbers of the batches, which lie on the device."""
     jnp = jax.numpy
     batches, held = in_float32(data.batches), in_float32([data.held])[0]
     xs, ys = (jnp.asarray(np.stack([batch[part] for batch in batches])) for part in (0, 1))
 
     def all_steps(parameters: Parameters, xs: Any, ys: Any, count: int) -> Parameters:
-        def one(p: Parameters, i: Any) -> tuple[Parameters, None]:
+        def one(i: Any, p: Parameters) -> Parameters:
             slopes = jax.grad(loss)(p, xs[i % len(batches)], ys[i % len(batches)])
-            return jax.tree.map(lambda p, g: p - rate * g, p, slopes), None
+            return jax.tree.map(lambda p, g: p - rate * g, p, slopes)
 
-        return jax.lax.fori_loop(0, count, lambda i, p: one(p, i)[0], parameters)
+        return jax.lax.fori_loop(0, count, one, parameters)
 
     run = jax.jit(all_steps, donate_argnums=0)
     parameters = jax.tree.map(jnp.array, data.start)

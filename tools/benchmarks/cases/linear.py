@@ -17,7 +17,7 @@ from ..training import (
     gradient_descent_in_jax,
     gradient_descent_in_pytensor,
     gradient_descent_in_torch,
-    scan_in_jax,
+    loop_in_jax,
     session_program,
 )
 from ..workload import Workload
@@ -41,7 +41,7 @@ def graph(tf: Any, data: Data) -> tuple[Any, Any, Any, Any]:
 
 
 def in_session(tf: Any, workload: Workload, data: Data) -> Program:
-    return session_program(tf, graph, lambda tf: tf.train.GradientDescentOptimizer(RATE), data)
+    return session_program(tf, graph, lambda tf: tf.train.GradientDescentOptimizer(RATE), data, workload.task == "loop")
 
 
 def in_flowc_compile(flowc: Any, workload: Workload, data: Data) -> Program:
@@ -73,7 +73,7 @@ def squares(jnp: Any, p: Parameters, x: Any, y: Any) -> Any:
 
 
 def in_jax(jax: Any, workload: Workload, data: Data) -> Program:
-    training = scan_in_jax if workload.task == "loop" else gradient_descent_in_jax
+    training = loop_in_jax if workload.task == "loop" else gradient_descent_in_jax
     return training(jax, partial(squares, jax.numpy), data, RATE)
 
 

@@ -14,7 +14,7 @@ from ..training import (
     gradient_descent_in_jax,
     gradient_descent_in_pytensor,
     gradient_descent_in_torch,
-    scan_in_jax,
+    loop_in_jax,
     session_program,
 )
 from ..workload import Workload
@@ -44,7 +44,7 @@ def graph(tf: Any, data: Data) -> tuple[Any, Any, Any, Any]:
 
 
 def in_session(tf: Any, workload: Workload, data: Data) -> Program:
-    return session_program(tf, graph, lambda tf: tf.train.GradientDescentOptimizer(RATE), data)
+    return session_program(tf, graph, lambda tf: tf.train.GradientDescentOptimizer(RATE), data, workload.task == "loop")
 
 
 def in_jax(jax: Any, workload: Workload, data: Data) -> Program:
@@ -52,7 +52,7 @@ def in_jax(jax: Any, workload: Workload, data: Data) -> Program:
         hidden = jax.nn.relu(x @ p["W1"] + p["b1"])
         return jax.numpy.mean((hidden @ p["W2"] + p["b2"] - y) ** 2)
 
-    training = scan_in_jax if workload.task == "loop" else gradient_descent_in_jax
+    training = loop_in_jax if workload.task == "loop" else gradient_descent_in_jax
     return training(jax, loss, data, RATE)
 
 
