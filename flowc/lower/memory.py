@@ -18,7 +18,7 @@ from flowc.ir.function import CONSTANT, PARAM, Function
 from flowc.ir.node import Node
 from flowc.ir.op import Kind, Nest
 from flowc.ir.types import DType
-from flowc.transforms.fuse import is_reduction, is_view, reduction_axes, squeezed
+from flowc.transforms.groups import is_reduction, is_view, reduction_axes, squeezed
 
 
 @dataclass(eq=False)

@@ -6,89 +6,23 @@
         return r                                         return r
 
 One forward sweep: each node joins the group of one of its operands where that group can also compute it, else opens its own. What a
-group computes is one of four forms (`Form`), and `accepts` says which node may join which form; lowering relies on exactly these
+group computes is one of four forms (`groups.Form`), and `refuses` says which node may not join which form; lowering relies on exactly these
 rules. Every decision is a `Decision` record.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import Enum
 
 from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
-from flowc.ir.op import OPS, Element, Kind, Nest, Scalar
-from flowc.ops.inference import normal_axes
+from flowc.ir.op import OPS, Element, Kind, Nest
+from flowc.transforms.groups import Form, Group, is_free, is_pointwise, is_reduction, is_view, reduction_axes, squeezed, trailing
 from flowc.transforms.records import Decision, Records
 
 SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
 LARGEST = 64  # nodes of a kernel: compiling takes longer than in proportion to a kernel's size, and its values leave the registers long before
-
-
-class Form(Enum):
-    """What a group's kernel looks like."""
-
-    MAP = "map"  # every member is computed at each index of one domain
-    REDUCE = "reduce"  # one sweep over the domain feeds reductions; what follows has the reduced shape
-    ROWS = "rows"  # several sweeps over each row: reductions over the trailing axes and what uses them in the row
-    NEST = "nest"  # a contraction or another loop nest, then what is computed at each index of its result
-
-
-@dataclass(eq=False)
-class Group:
-    """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `root` the NEST's node;
-    `first`, `last` the positions of its members."""
-
-    form: Form
-    domain: Shape
-    members: list[Node] = field(default_factory=list)
-    axes: tuple[int, ...] = ()
-    root: Node | None = None
-    first: int = sys.maxsize
-    last: int = -1
-
-    @property
-    def reduced(self) -> Shape:
-        """The domain without the reduced axes and without extents of 1."""
-        return squeezed(tuple(d for i, d in enumerate(self.domain) if i not in self.axes))
-
-
-def squeezed(shape: Shape) -> Shape:
-    """A shape without its extents of 1: two values with equal squeezed shapes hold their elements in the same order."""
-    return tuple(d for d in shape if d != 1)
-
-
-def is_pointwise(node: Node) -> bool:
-    """Whether the op gives its value at one index from its operands' values (MAP, INDEX, generators)."""
-    return isinstance(node.op.lowering, Scalar | Element)
-
-
-def is_view(node: Node) -> bool:
-    """Whether the node's elements are its operand's, in the same order."""
-    return isinstance(node.op.lowering, Element) and node.op.lowering.pure_view
-
-
-def reduction_axes(node: Node) -> tuple[int, ...]:
-    """The reduced axes of a REDUCE node, counted from the front."""
-    return normal_axes(node.op.name, node.attrs.get("axis"), node.inputs[0].tensor.rank)
-
-
-def is_reduction(node: Node) -> bool:
-    return node.op.kind is Kind.REDUCE and not isinstance(node.op.lowering, Nest)
-
-
-def is_free(node: Node) -> bool:
-    """Whether reading through the node costs no more than reading its operand: copied into each kernel that uses it."""
-    return isinstance(node.op.lowering, Element) and node.op.lowering.free
-
-
-def trailing(axes: tuple[int, ...], domain: Shape) -> bool:
-    """Whether the reduced axes are the last ones (extents of 1 apart)."""
-    kept = [i for i, d in enumerate(domain) if i not in axes and d != 1]
-    return not kept or all(i > kept[-1] or domain[i] == 1 for i in axes)
 
 
 class Fuser:
@@ -136,8 +70,16 @@ class Fuser:
             self.open(node)
 
     def try_join(self, node: Node) -> bool:
-        """Put `node` into the group of one of its operands, the latest first; False where all refuse."""
-        for operand in sorted(set(node.inputs), key=lambda n: -self.position[n]):
+        """Put `node` into the group of one of its operands; False where all refuse.
+
+        MAP groups come last: another group may absorb them, but not they another one. Else the latest comes first.
+        """
+
+        def turn(operand: Node) -> tuple[bool, int]:
+            group = self.group_of.get(operand)
+            return group is not None and group.form is Form.MAP, -self.position[operand]
+
+        for operand in sorted(set(node.inputs), key=turn):
             group = self.group_of.get(operand)
             if group is None:
                 continue
@@ -490,4 +432,4 @@ def fuse(f: Function, records: Records | None = None) -> Function:
     return Fuser(f, records if records is not None else Records()).run()
 
 
-__all__ = ["Form", "fuse", "is_pointwise", "is_reduction", "is_view", "reduction_axes", "squeezed", "trailing"]
+__all__ = ["fuse"]
