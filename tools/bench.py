@@ -1,41 +1,46 @@
 #!/usr/bin/env python3
-"""Measures flowc against its peers: four training steps, each contestant in its own process, turn and turn about.
+"""Measures flowc against its peers, each contestant in its own process, turn and turn about.
 
-The steps: linear   linear regression fed Python lists, gradient descent
-           two_layer   2-20-1 network, batch 10, gradient descent
-           softmax   784x10, batch 100, hand-written cross-entropy
-           cnn   the MNIST network, batch 128, Adam, dropout
+WHAT is one or more of these groups (default: steps), `all`, or single workloads such as cnn or matmul/64:
+  steps        a training step of linear regression (lists through a session, arrays through flowc.compile), of a 2-20-1 network,
+               of softmax regression and of the MNIST network (batch 128, Adam, dropout)
+  forward      the MNIST network without its gradient, batches of 128 and 1
+  transformer  a transformer block, forward and training step
+  loops        many steps in one compiled call, the data resident
+  evaluate     loss and accuracy of 10 000 images at once: time and memory
+  start        fresh processes up to their first step, with empty and with full caches
+  matmul       matrix products, squares and the shapes of these programs
+  elementwise  elementwise chains and reductions of rows, 1 000 to 10 million elements, and flowc's kernels against the machine's limit
+  growth       10 to 1000 layers, batches of 1 to 10 000: time to compile, time of a step, memory
 
-The contestants: flowc (TensorFlow 1 names), flowc.compile (tracing API; linear only), and whichever of TensorFlow in
-graph mode, JAX, PyTorch, torch.compile and PyTensor is installed in the peers' environment.
+The contestants: flowc (TensorFlow 1 names), flowc.compile (tracing API), NumPy, and whichever of TensorFlow in graph mode, JAX, PyTorch,
+torch.compile, PyTensor and ONNX Runtime is installed in the peers' environment.
 
-  python3 tools/bench.py --install-peers .peers    once; about 3 GB
-  python3 tools/bench.py                           everything, some minutes
-  python3 tools/bench.py --quick --workloads linear,softmax --against jax
-  python3 tools/bench.py viz                       how long drawing takes, beside its marks (viz --help)
+  python3 tools/bench.py --install-peers .peers          once; about 3 GB
+  python3 tools/bench.py                                 the training steps, some minutes
+  python3 tools/bench.py linear softmax --quick --against jax
+  python3 tools/bench.py all --json all.json             everything, more than an hour
+  python3 tools/bench.py --from all.json --markdown      the tables of README.md and docs/benchmarks.md, from what was kept
+  python3 tools/bench.py viz                             how long drawing takes, beside its marks (viz --help)
 
 Before each chunk of a peer's steps comes a chunk of flowc's, and the ratio is taken from such neighbours, because the
 machine's speed drifts. Times are medians over the rounds with the middle half beside them. The first step counts building
-and compiling: cold is a process with an empty cache, warm a second process with the same cache. A contestant whose losses
+and compiling: cold is a process with an empty cache, warm a second process with the same cache. A contestant whose answers
 are not those of the workload gets no number.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.measure import First, Result
-    from benchmarks.processes import WorkerProcess
+    from benchmarks.measure import Result
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -50,14 +55,14 @@ def project_python() -> Path:
     return inside if inside.exists() else Path(sys.executable)
 
 
-def names(known: Sequence[str], kind: str) -> Callable[[str], list[str]]:
-    """A command-line type: `a,b` becomes ["a", "b"] when all are known."""
+def names(known: Sequence[str], kind: str, shown: Sequence[str] = ()) -> Callable[[str], list[str]]:
+    """A command-line type: `a,b` becomes ["a", "b"] when all are known; the message for others lists `shown`, by default what is known."""
 
     def parse(text: str) -> list[str]:
         chosen = [name.strip() for name in text.split(",") if name.strip()]
         for name in chosen:
             if name not in known:
-                raise argparse.ArgumentTypeError(f"no {kind} {name!r}; there are {', '.join(known)}")
+                raise argparse.ArgumentTypeError(f"no {kind} {name!r}; there are {', '.join(shown or known)}")
         return chosen
 
     return parse
@@ -72,17 +77,21 @@ def count(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    workloads = ["linear", "two_layer", "softmax", "cnn"]
-    peers = ["flowc.compile", "tensorflow", "jax", "torch", "torch.compile", "pytensor"]
+    from benchmarks.catalogue import GROUPS, WORKLOADS
+    from benchmarks.contestants import CONTESTANTS
+
+    peers = [name for name, contestant in CONTESTANTS.items() if contestant.package != "flowc"]
     p = argparse.ArgumentParser(prog="bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = names(["all", *GROUPS, *WORKLOADS], "workload", [*GROUPS, "all", "linear", "matmul/64", "and so on"])
+    p.add_argument("what", nargs="*", metavar="WHAT", type=what, help="groups or workloads, see above")
     p.add_argument("--install-peers", type=Path, metavar="DIR", help="make the peers' environment in DIR with pip, then stop")
     p.add_argument("--peers", type=Path, metavar="DIR", default=PEERS_FOLDER, help="the peers' environment (default: .peers in the clone)")
-    p.add_argument("--workloads", type=names(workloads, "workload"), default=workloads, metavar="A,B", help="only these steps")
     p.add_argument("--against", type=names(peers, "contestant"), default=peers, metavar="A,B", help="only these beside flowc")
     p.add_argument("--rounds", type=count, default=9, metavar="N", help="alternating rounds per workload (default: 9)")
     p.add_argument("--quick", action="store_true", help="3 rounds of short chunks: to see that all works, not to quote")
     p.add_argument("--json", type=Path, metavar="FILE", help="also write every figure of every round to FILE")
-    p.add_argument("--markdown", action="store_true", help="print tables for the README instead of the terminal's")
+    p.add_argument("--from", type=Path, nargs="+", metavar="FILE", dest="kept", help="measure nothing: show what --json has written")
+    p.add_argument("--markdown", action="store_true", help="write the tables into README.md and docs/benchmarks.md")
     return p
 
 
@@ -106,78 +115,23 @@ def install(folder: Path) -> int:
 
 
 def interpreters(peers: Path, wanted: Sequence[str]) -> dict[str, Path]:
-    """The interpreter for each contestant that is there, with one line said for each that is missing."""
+    """The interpreter for each contestant that is there, with one line said for each that is missing; flowc always takes part."""
     from benchmarks.contestants import CONTESTANTS
     from benchmarks.install import environment_python, installed_version
 
-    found = {"flowc": project_python()}
+    found = {name: project_python() for name, contestant in CONTESTANTS.items() if contestant.package == "flowc"}
     python = environment_python(peers)
-    if not python.exists() and set(wanted) - {"flowc.compile"}:
+    if not python.exists() and not all(CONTESTANTS[name].is_ours for name in wanted):
         progress(f"no peers' environment in {peers}: flowc runs alone; --install-peers {peers} makes one")
     for name in wanted:
         package = CONTESTANTS[name].package
-        if package == "flowc":
+        if CONTESTANTS[name].is_ours:
             found[name] = project_python()
         elif python.exists() and installed_version(python, package) is not None:
             found[name] = python
         elif python.exists():
             progress(f"{name}: {package} is not installed in {peers}, left out")
     return found
-
-
-def start(
-    name: str, workload: str, python: Path, scratch: Path, stack: contextlib.ExitStack
-) -> tuple[WorkerProcess, dict[str, str], First]:
-    """Starts a worker and lets it make its first step; returns it with the answer and the seconds since the process began,
-    less those that went into making the workload's data."""
-    from benchmarks.measure import First
-    from benchmarks.processes import WorkerProcess, worker_environment
-
-    began = time.perf_counter()
-    command = [str(python), "-m", "benchmarks.worker", name, workload]
-    worker = stack.enter_context(WorkerProcess(command, worker_environment(scratch, ROOT), ROOT / "tools"))
-    answer = worker.ask("first")
-    whole = time.perf_counter() - began - answer["data_s"]
-    return worker, answer["versions"], First(answer["import_s"], answer["build_s"] + answer["first_step_s"], whole)
-
-
-def measure_workload(workload: str, pythons: dict[str, Path], rounds: int, chunk_s: float) -> list[Result]:
-    """Results of every contestant on one workload, each in a process of its own with empty caches."""
-    from benchmarks.contestants import BASELINE, CONTESTANTS
-    from benchmarks.measure import Result, alternate, doubt
-    from benchmarks.processes import WorkerFailed
-    from benchmarks.workloads import WORKLOADS
-
-    results = {name: Result(name, workload) for name in pythons if workload in CONTESTANTS[name].only}
-    progress(f"{WORKLOADS[workload].title}: {', '.join(results)}")
-    with contextlib.ExitStack() as stack:
-        workers = {}
-        for name, result in results.items():
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flowc-bench-")))
-            try:
-                if CONTESTANTS[name].package == "flowc":
-                    with contextlib.ExitStack() as once:
-                        _, _, result.cold = start(name, workload, pythons[name], scratch, once)
-                    workers[name], result.versions, result.warm = start(name, workload, pythons[name], scratch, stack)
-                else:
-                    workers[name], result.versions, result.cold = start(name, workload, pythons[name], scratch, stack)
-            except WorkerFailed as error:
-                result.problem = str(error)
-                progress(f"  {name}: {error}")
-        alternate(workers, results, BASELINE, rounds, chunk_s, progress)
-        for name, worker in workers.items():
-            result = results[name]
-            if result.problem is not None:
-                continue
-            try:
-                result.peak_kb = worker.ask("memory")["peak_kb"]
-                result.proof = worker.ask("prove")
-                result.problem = doubt(WORKLOADS[workload], result.proof)
-            except WorkerFailed as error:
-                result.problem = str(error)
-            if result.problem is not None:
-                progress(f"  {name}: {result.problem}")
-    return list(results.values())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -196,25 +150,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress(f"bench.py {NEEDS_NUMPY}")
             return 2
         return subprocess.call([str(inside), __file__, *(sys.argv[1:] if arguments is None else arguments)])
-    from benchmarks.contestants import BASELINE
-    from benchmarks.report import as_json, machine, machine_line, markdown, table, versions_line
+    from benchmarks.catalogue import WORKLOADS
+    from benchmarks.pages import write_pages
+    from benchmarks.records import load, machine_line, versions_line
+    from benchmarks.report import tables
+
+    try:
+        results, found = measured(chosen) if chosen.kept is None else load(chosen.kept)
+        print("\n\n".join([*(table.plain() for table in tables(results)), f"{machine_line(found)}\n{versions_line(results)}"]))
+        if chosen.markdown:
+            for page in write_pages(ROOT, results, found):
+                progress(f"wrote {page.relative_to(ROOT)}")
+    except ValueError as error:
+        progress(f"bench.py: {error}")
+        return 2
+    return 0 if all(r.is_sound for r in results if r.contestant == WORKLOADS[r.workload].baseline) else 1
+
+
+def measured(chosen: argparse.Namespace) -> tuple[list[Result], dict[str, Any]]:
+    """The results of what the command line asks for, and the machine."""
+    from benchmarks.catalogue import WORKLOADS
+    from benchmarks.records import as_json, machine
+    from benchmarks.rounds import Plan, measure
 
     found = machine()
     if found["load_before"] > 0.5 * (os.cpu_count() or 1):
         progress(f"the machine is busy (load {found['load_before']}): ratios hold better than times")
-    rounds, chunk_s = (min(chosen.rounds, 3), 0.05) if chosen.quick else (chosen.rounds, 0.25)
-    pythons = interpreters(chosen.peers.absolute(), chosen.against)
-    results = []
-    for workload in chosen.workloads:
-        results += measure_workload(workload, pythons, rounds, chunk_s)
-        if chosen.json is not None:  # after each workload, so that an interrupted comparison leaves what it has
-            settings = {"rounds": rounds, "chunk_s": chunk_s, "workloads": chosen.workloads}
-            chosen.json.write_text(as_json(results, found, settings) + "\n")
-    if chosen.markdown:
-        print(markdown(results, found))
-    else:
-        print(f"{table(results)}\n\n{machine_line(found)}\n{versions_line(results)}")
-    return 0 if all(r.median_s is not None for r in results if r.contestant == BASELINE) else 1
+    rounds, chunk_s, starts = (min(chosen.rounds, 3), 0.05, 1) if chosen.quick else (chosen.rounds, 0.25, 3)
+    plan = Plan(interpreters(chosen.peers.absolute(), chosen.against), rounds, chunk_s, starts, progress)
+    wanted = {name for part in chosen.what for name in part} or {"steps"}
+    picked = [w for w in WORKLOADS.values() if {"all", w.group, w.name} & wanted]
+    results: list[Result] = []
+    for group in dict.fromkeys(w.group for w in picked):
+        for some in measure([w for w in picked if w.group == group], plan):
+            results += some
+            if chosen.json is not None:  # after each workload, so that an interrupted comparison leaves what it has
+                settings = {"rounds": rounds, "chunk_s": chunk_s, "workloads": [w.name for w in picked]}
+                chosen.json.write_text(as_json(results, found, settings) + "\n")
+    return results, found
 
 
 if __name__ == "__main__":

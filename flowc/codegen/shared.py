@@ -20,21 +20,20 @@ class SharedFunctions:
     """The functions printed so far, by what they do."""
 
     def __init__(self) -> None:
-        self._alike: dict[object, list[tuple[str, str]]] = {}  # what is cheap to compare -> names and texts
-        self._forms: dict[str, str] = {}
+        self._first: dict[object, tuple[str, str] | None] = {}  # what is cheap to compare -> name and text; None once its form is known
+        self._forms: dict[object, str] = {}  # types and form -> name
 
     def find(self, name: str, types: tuple[str, ...], text: str) -> str:
         """The name of the function to run for this one: its own, or that of an earlier one with the same types that does the same."""
-        others = self._alike.setdefault((types, _NAME.sub("", _COMMENT.sub("", text))), [])
-        if others:
-            self._forms[name] = form(text)
-            for other, its_text in others:
-                if other not in self._forms:
-                    self._forms[other] = form(its_text)
-                if self._forms[other] == self._forms[name]:
-                    return other
-        others.append((name, text))
-        return name
+        key = (types, _NAME.sub("", _COMMENT.sub("", text)))
+        if key not in self._first:
+            self._first[key] = (name, text)
+            return name
+        first = self._first[key]
+        if first is not None:
+            self._forms[types, form(first[1])] = first[0]
+            self._first[key] = None
+        return self._forms.setdefault((types, form(text)), name)
 
 
 def form(text: str) -> str:

@@ -265,7 +265,7 @@ FLOWC = Namespace(
         **listed("flowc.frontend.profiling", "profile"),
         **listed(
             "flowc.frontend.short",
-            "sum mean max min prod any all dot concatenate take arange astype clip relu softmax log_softmax logsumexp softplus gelu",
+            "sum mean max min prod any all dot concatenate take arange astype clip relu softmax log_softmax logsumexp softplus gelu layer_norm",
         ),
         "random": Namespace("flowc.random", listed("flowc.frontend.draws", "normal uniform truncated_normal")),
         **listed("flowc.errors", "FlowcError FlowcWarning ShapeError DTypeError GraphError FeedError FetchError UninitializedError"),

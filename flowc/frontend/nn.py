@@ -57,9 +57,9 @@ def crelu(features: Any, name: str | None = None) -> Tensor:
     return relu(array_ops.concat([x, -x], -1), name or "CRelu")
 
 
-def gelu(features: Any, name: str | None = None) -> Tensor:
-    """x times the normal distribution function of x."""
-    return function_of_floats("gelu", features, name, "Gelu")
+def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Tensor:
+    """x times the normal distribution function of x; `approximate` takes tanh of a polynomial in its place."""
+    return function_of_floats("gelu_tanh" if approximate else "gelu", features, name, "Gelu")
 
 
 def softplus(features: Any, name: str | None = None) -> Tensor:
@@ -320,6 +320,18 @@ def batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: An
         shift = binary("mul", mean, inverse, "mul")
         shift = math.negative(shift) if offset is None else binary("sub", offset, shift, "sub")
         return binary("add", binary("mul", x, inverse, "mul"), shift, scope)
+
+
+def layer_norm(x: Any, scale: Any = None, offset: Any = None, axis: Any = -1, epsilon: float = 1e-5, name: str | None = None) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) along `axis` (the last, or several), then times `scale` plus `offset` where they are given."""
+    graph = graph_of(x, scale, offset)
+    with graph.name_scope(name or "LayerNorm") as scope:
+        value = convert(x, None, "x", graph)
+        scaled = scale is not None or offset is not None
+        value = emit("layer_norm", (value,), None if scaled else scope, graph, axis=axes_argument(axis), epsilon=float(epsilon))
+        if scale is not None:
+            value = binary("mul", value, scale, "mul" if offset is not None else scope)
+        return value if offset is None else binary("add", value, offset, scope)
 
 
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None, dim: Any = None) -> Tensor:

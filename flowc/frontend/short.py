@@ -34,7 +34,7 @@ from flowc.frontend.math import (
 from flowc.frontend.math import (
     reduce_sum as sum,
 )
-from flowc.frontend.nn import gelu, log_softmax, relu, softmax, softplus
+from flowc.frontend.nn import gelu, layer_norm, log_softmax, relu, softmax, softplus
 from flowc.frontend.tensor import Tensor
 
 arange = array_ops.range_
@@ -69,6 +69,6 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
 
 
 __all__ = [
-    "all", "any", "arange", "astype", "clip", "concatenate", "dot", "gelu", "log_softmax", "logsumexp", "max", "mean", "min", "prod",
-    "relu", "softmax", "softplus", "sum", "take",
+    "all", "any", "arange", "astype", "clip", "concatenate", "dot", "gelu", "layer_norm", "log_softmax", "logsumexp", "max", "mean", "min",
+    "prod", "relu", "softmax", "softplus", "sum", "take",
 ]  # fmt: skip

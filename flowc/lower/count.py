@@ -3,14 +3,15 @@
     for i in parallel(b * 10):
         y[i] = max(x[i] + 1.0, 0.0)         count(k, {"b": 128})  ->  flops 2560, read {"x": 1280}, written {"y": 1280}
 
-Nothing is run: each statement's own cost is multiplied by the trips of the loops around it. Loops whose index decides how often something
-inside happens (chunks, tails, windows at an edge) are gone through index by index, in NumPy.
+Nothing is run: each statement's own cost is multiplied by the trips of the loops around it; what every trip computes alike counts once, since the
+compiler takes it out of the loop. Loops whose index decides how often something inside happens (chunks, tails, windows at an edge) are gone
+through index by index, in NumPy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,17 +44,25 @@ MOST_LANES = 1 << 20
 Number = Any  # an int, or an array with one int for each lane: each iteration that is looked at
 Cost = dict[tuple[str, str], Number]  # (what, buffer): flops, load or store -> how many
 FLOPS = ("flops", "")
+SLOTS = ("slots", "")
+LONG = frozenset(
+    ("div", "floordiv", "mod", "pow", "atan2", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan",
+     "sinh", "cosh", "erf"))  # fmt: skip
+"""Functions of floats that are no single instruction, or one that takes far longer than the others."""
 
 
 @dataclass(frozen=True)
 class Count:
     """What one run does.
 
-    flops: functions of floats applied, a multiply-add counted twice, a transcendental or a comparison once; read, written: elements by
-    buffer, registers and local arrays left out; iterations: of the longest parallel loop, so no more threads have work.
+    flops: functions of floats applied, a multiply-add counted twice, a transcendental or a comparison once; slots: what takes one
+    instruction's time, a multiply-add or a single operation; calls: of the functions that take longer (`LONG`), by name; read, written:
+    elements by buffer, registers and local arrays left out; iterations: of the longest parallel loop, so no more threads have work.
     """
 
     flops: int
+    slots: int
+    calls: Mapping[str, int]
     read: Mapping[str, int]
     written: Mapping[str, int]
     iterations: int
@@ -74,7 +83,8 @@ def count(kernel: Kernel, extents: Mapping[str, int]) -> Count:
     found = {key: round(float(np.sum(value))) for key, value in total.items()}
     read = {buffer: n for (what, buffer), n in found.items() if what == "load"}
     written = {buffer: n for (what, buffer), n in found.items() if what == "store"}
-    return Count(found.get(FLOPS, 0), read, written, counter.iterations)
+    calls = {name: n for (what, name), n in found.items() if what == "call"}
+    return Count(found.get(FLOPS, 0), found.get(SLOTS, 0), calls, read, written, counter.iterations)
 
 
 class _Counter:
@@ -108,7 +118,7 @@ class _Counter:
                 known.pop(s.name, None)
             case Store():
                 if s.combine is not None and s.value.dtype.is_float:
-                    _add(total, {FLOPS: 1})
+                    _add(total, {FLOPS: 1, SLOTS: 1})
                 if s.index is not None and s.buffer in self.buffers:
                     _add(total, {("store", s.buffer): 1})
                     if s.combine is not None:
@@ -123,7 +133,8 @@ class _Counter:
                 rows, columns, outer, inner, accumulate, products = (
                     self.size(e, known) for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate, s.count))  # fmt: skip
                 depth, rows = outer * inner, rows * products
-                _add(total, {FLOPS: 2 * rows * columns * depth, ("load", s.a): rows * depth, ("load", s.b): depth * columns})
+                _add(total, {FLOPS: 2 * rows * columns * depth, SLOTS: rows * columns * depth})
+                _add(total, {("load", s.a): rows * depth, ("load", s.b): depth * columns})
                 _add(total, {("store", s.out): rows * columns, ("load", s.out): rows * columns * np.where(accumulate, 1, 0)})
                 for name in (s.a, s.b, s.out):
                     if name not in self.buffers:
@@ -134,6 +145,18 @@ class _Counter:
     def loop(self, s: For, known: dict[str, Number], lanes: int) -> Cost:
         start, stop = self.size(s.start, known), self.size(s.stop, known)
         trips = np.maximum(stop - start, 0)
+        once, each_time = hoisted(s)
+        if once:
+            known = dict(known)
+            before = {key: each * (trips > 0) for key, each in self.body(once, known, lanes).items()}
+            s = replace(s, body=each_time)
+        else:
+            before = {}
+        inside = self.iterated(s, start, trips, known, lanes)
+        _add(inside, before)
+        return inside
+
+    def iterated(self, s: For, start: Number, trips: Number, known: dict[str, Number], lanes: int) -> Cost:
         if s.kind == "parallel":
             self.iterations = max(self.iterations, int(np.max(trips, initial=1)))
         if s.var not in self.needed:
@@ -168,13 +191,42 @@ class _Counter:
         if isinstance(e, Load) and e.buffer in self.buffers:
             _add(total, {("load", e.buffer): 1})
         if isinstance(e, Apply) and e.args[0].dtype.is_float:
-            _add(total, {FLOPS: 1})
+            _add(total, {FLOPS: 1, (("call", e.function) if e.function in LONG else SLOTS): 1})
         return total
 
     def size(self, e: Expr, known: Mapping[str, Number]) -> Number:
         """A bound or size; 1 where only the run's data tells it."""
         value = evaluate(e, known)
         return 1 if value is None else value
+
+
+def hoisted(s: For) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    """A loop's body as what every iteration computes alike, which the compiler does once before the loop, and the rest."""
+    changing = {s.var, *_assigned(s.body)}
+    once: list[Statement] = []
+    rest: list[Statement] = []
+    for statement in s.body:
+        if isinstance(statement, Let) and not _reads(statement.value) and not _names(statement.value) & changing:
+            changing.discard(statement.name)
+            once.append(statement)
+        else:
+            rest.append(statement)
+    return tuple(once), tuple(rest)
+
+
+def _assigned(body: Iterable[Statement]) -> set[str]:
+    """The names that a body gives values to."""
+    found: set[str] = set()
+    for s in body:
+        match s:
+            case Let() | Alloc():
+                found.add(s.name)
+            case For():
+                found.add(s.var)
+            case Store():
+                found.add(s.buffer)
+        found |= {name for inner in children(s) for name in _assigned(inner)}
+    return found
 
 
 def _add(total: Cost, more: Cost) -> None:

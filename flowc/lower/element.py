@@ -91,6 +91,7 @@ class Elements:
         self.scopes: list[Scope] = []
         self.guards = 0
         self.taken: set[str] = set(names.values())
+        self.serials: dict[str, int] = {}  # of the last name made from a hint
         self.uses: dict[Node, int] = {}
         for node in f.nodes:
             for operand in node.inputs:
@@ -108,10 +109,11 @@ class Elements:
         return tuple(self.scopes.pop().statements)
 
     def unique(self, hint: str) -> str:
-        name, count = hint, 0
+        name, count = hint, self.serials.get(hint, 0)
         while name in self.taken:
             count += 1
             name = f"{hint}_{count}"
+        self.serials[hint] = count
         self.taken.add(name)
         return name
 

@@ -20,7 +20,7 @@ from flowc.ir.op import Kind
 from flowc.ir.types import I64
 from flowc.lower.element import ZERO, Flat, Index, unravel
 from flowc.lower.kernel import KernelBuilder, spread
-from flowc.transforms.fuse import is_view, squeezed
+from flowc.transforms.groups import is_view, squeezed
 
 
 def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], results: list[Node], keep: bool) -> list[Statement] | None:

@@ -23,7 +23,7 @@ from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Elements, Flat, Index, hint, located, ravel
 from flowc.lower.rename import symbol_names
-from flowc.transforms.fuse import is_reduction, is_view, squeezed
+from flowc.transforms.groups import is_reduction, is_view, squeezed
 
 
 @dataclass

@@ -8,14 +8,17 @@ slot 3                  a piece of the arena; its size is the largest of the val
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from flowc.ir.dims import Dim
 from flowc.ir.function import CONSTANT, PARAM, Function
 from flowc.ir.node import Node
 from flowc.ir.op import Kind, Nest
 from flowc.ir.types import DType
-from flowc.transforms.fuse import is_reduction, is_view, reduction_axes, squeezed
+from flowc.transforms.groups import is_reduction, is_view, reduction_axes, squeezed
 
 
 @dataclass(eq=False)
@@ -31,10 +34,9 @@ class Place:
 
 @dataclass
 class Slot:
-    """A piece of the arena: the (dtype, size) of each value that lives there, and the step after which it is free."""
+    """A piece of the arena: the (dtype, size) of each value that lives there."""
 
     values: list[tuple[DType, Dim]] = field(default_factory=list)
-    free_after: int = -1
 
 
 def source(node: Node) -> Node:
@@ -51,11 +53,7 @@ def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
     for, the element that replaces it.
     """
     step = {n: i for i, n in enumerate(main.nodes)}
-    readers: dict[Node, list[Node]] = {}
-    for node in main.nodes:
-        if node.op.name == "call":
-            for operand in node.inputs:
-                readers.setdefault(source(operand), []).append(node)
+    readers, copied = _readers(main), _copied(main)
     result_sources = {source(r) for r in main.results}
     pairs: dict[Node, dict[int, int]] = {}
     taken: set[Node] = set()
@@ -64,8 +62,7 @@ def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
         if item.op.name != "item" or item in taken or item in result_sources or item.tensor.dtype is not param.tensor.dtype:
             continue
         call = item.inputs[0]
-        others = [r for r in readers.get(param, []) if r is not call]
-        if any(step[r] > step[call] for r in others) or param in (source(v) for p, v in main.updates if p is not param):
+        if param in copied or any(step[r] > step[call] for r in readers.get(param, ()) if r is not call):
             continue
         callee: Function = call.attrs["function"]
         inside = [p for p, operand in zip(callee.params, call.inputs, strict=True) if source(operand) is param]
@@ -83,6 +80,7 @@ def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
 def overwritten(main: Function, pairs: dict[Node, dict[int, int]]) -> dict[Node, Node]:
     """Items of calls that may be written straight into the memory of a param: item -> param. `pairs`: of `in_place_pairs`."""
     step = {n: i for i, n in enumerate(main.nodes)}
+    readers, copied = _readers(main), _copied(main)
     result_sources = {source(r) for r in main.results}
     direct: dict[Node, Node] = {}
     for param, value in main.updates:
@@ -95,11 +93,24 @@ def overwritten(main: Function, pairs: dict[Node, dict[int, int]]) -> dict[Node,
             if source(call.inputs[position]) is param:
                 direct[item] = param
             continue
-        read_by = [n for n in main.nodes if n.op.name == "call" and any(source(o) is param for o in n.inputs)]
-        copied = any(source(v) is param for p, v in main.updates if p is not param)
-        if not copied and all(step[n] < step[call] for n in read_by):
+        if param not in copied and all(step[n] < step[call] for n in readers.get(param, ())):
             direct[item] = param
     return direct
+
+
+def _readers(main: Function) -> dict[Node, list[Node]]:
+    """The calls that read a value's memory."""
+    readers: dict[Node, list[Node]] = {}
+    for node in main.nodes:
+        if node.op.name == "call":
+            for operand in node.inputs:
+                readers.setdefault(source(operand), []).append(node)
+    return readers
+
+
+def _copied(main: Function) -> set[Node]:
+    """Values that become the new value of a param that is not themselves."""
+    return {owner for param, value in main.updates if (owner := source(value)) is not param}
 
 
 def reads_own_element_only(f: Function, param: Node, result: Node) -> bool:
@@ -107,19 +118,20 @@ def reads_own_element_only(f: Function, param: Node, result: Node) -> bool:
     domain = squeezed(result.tensor.dims)
     if squeezed(param.tensor.dims) != domain:
         return False
+    users = f.users()[param]
     folds = [n for n in f.nodes if is_reduction(n)]
     if folds:
         swept = folds[0].inputs[0].tensor.dims
         kept = [d for i, d in enumerate(swept) if i not in reduction_axes(folds[0]) and d != 1]
-        if len(set(folds)) > 1 and any(_uses(f, a, b) for a in folds for b in folds if a is not b):
+        if not dependents(f, folds).isdisjoint(folds):
             return False
         if kept and squeezed(swept) == domain:
             return False
-        if kept and any(squeezed(u.tensor.dims) != domain for u in f.users()[param]):
+        if kept and any(squeezed(u.tensor.dims) != domain for u in users):
             return False
         if not kept and squeezed(swept) == domain and domain != ():
             return False
-    for user in f.users()[param]:
+    for user in users:
         if isinstance(user.op.lowering, Nest):
             if any(n is param for i, n in enumerate(user.inputs) if i not in user.op.like):
                 return False
@@ -128,20 +140,17 @@ def reads_own_element_only(f: Function, param: Node, result: Node) -> bool:
             return False
         if not folds and squeezed(user.tensor.dims) != domain:
             return False
-    return not any(n.op.kind is Kind.INDEX and not is_view(n) and squeezed(n.tensor.dims) == domain and _uses(f, param, n) for n in f.nodes)
+    return not any(n.op.kind is Kind.INDEX and not is_view(n) and squeezed(n.tensor.dims) == domain for n in dependents(f, [param]))
 
 
-def _uses(f: Function, operand: Node, node: Node) -> bool:
-    """Whether `node` depends on `operand`."""
-    stack, seen = list(node.inputs), set()
-    while stack:
-        n = stack.pop()
-        if n is operand:
-            return True
-        if n not in seen:
-            seen.add(n)
-            stack.extend(n.inputs)
-    return False
+def dependents(f: Function, roots: Iterable[Node]) -> set[Node]:
+    """The nodes that need one of `roots`; a root is among them only where it needs another one."""
+    reached, found = set(roots), set()
+    for node in f.nodes:
+        if not reached.isdisjoint(node.inputs):
+            reached.add(node)
+            found.add(node)
+    return found
 
 
 class Planner:
@@ -150,6 +159,8 @@ class Planner:
     def __init__(self, main: Function) -> None:
         self.main = main
         self.slots: list[Slot] = []
+        self.free = FreeSlots()
+        self.busy: list[tuple[int, int]] = []  # (the step after which it is free, slot): a heap
         self.constants: list[Node] = []
         self.place_of: dict[Node, Place] = {}
         self.pairs = in_place_pairs(main)
@@ -188,25 +199,74 @@ class Planner:
         return found
 
     def slot(self, dtype: DType, size: Dim, first: int, last: int, node: Node | None = None) -> Place:
-        """A piece of the arena for a value that lives from step `first` to step `last`: a free one of the same size, else any free one."""
-        free = [i for i, s in enumerate(self.slots) if s.free_after < first]
+        """A piece of the arena for a value that lives from step `first` to step `last`; steps are asked for in their order."""
+        while self.busy and self.busy[0][0] < first:
+            self.free.give(heappop(self.busy)[1])
         wanted = size * dtype.size
-        same = [i for i in free if any(known * d.size == wanted for d, known in self.slots[i].values)]
-        if same or free:
-            position = (same or sorted(free, key=lambda i: _distance(self.slots[i], wanted)))[0]
-        else:
+        position = self.free.take(wanted)
+        if position is None:
             position = len(self.slots)
             self.slots.append(Slot())
-        chosen = self.slots[position]
-        chosen.values.append((dtype, size))
-        chosen.free_after = last
+        self.slots[position].values.append((dtype, size))
+        self.free.note(position, wanted)
+        heappush(self.busy, (last, position))
         return Place("slot", position, dtype, size, node)
 
 
-def _distance(slot: Slot, wanted: Dim) -> tuple[int, int]:
-    """How badly a value fits a slot: known sizes by their difference, symbolic ones after all known."""
-    sizes = [s * d.size for d, s in slot.values]
-    known = [s for s in sizes if isinstance(s, int)]
-    if isinstance(wanted, int) and len(known) == len(sizes):
-        return (0, abs(max(known) - wanted))
-    return (1, 0 if not isinstance(wanted, int) and len(known) < len(sizes) else 1)
+class FreeSlots:
+    """The slots that hold nothing now, found by the sizes in bytes of what they have held.
+
+    A slot that has held as many bytes fits best; then for a known size the one whose largest value is nearest, else one that has held a
+    symbolic size; then any. Of equal ones the first. Each question takes as long as there are different sizes, not slots.
+    """
+
+    def __init__(self) -> None:
+        self.is_free: list[bool] = []
+        self.held: list[set[Dim]] = []  # by slot: sizes
+        self.by_size: dict[Dim, list[int]] = {}  # heaps of slots that have held a size; some may be busy
+        self.by_most: dict[int, list[int]] = {}  # by the largest size, of slots with known sizes only
+        self.symbolic: list[int] = []
+        self.sizes: list[int] = []  # the keys of by_most in order
+
+    def note(self, position: int, size: Dim) -> None:
+        """A slot, new or just taken, holds a value of `size`."""
+        if position == len(self.held):
+            self.held.append(set())
+            self.is_free.append(False)
+        self.held[position].add(size)
+
+    def give(self, position: int) -> None:
+        """A slot holds nothing any more."""
+        self.is_free[position] = True
+        known = [size for size in self.held[position] if isinstance(size, int)]
+        for size in self.held[position]:
+            heappush(self.by_size.setdefault(size, []), position)
+        if len(known) < len(self.held[position]):
+            heappush(self.symbolic, position)
+            return
+        if (most := max(known)) not in self.by_most:
+            self.by_most[most] = []
+            self.sizes.insert(bisect_left(self.sizes, most), most)
+        heappush(self.by_most[most], position)
+
+    def take(self, wanted: Dim) -> int | None:
+        """The free slot that fits `wanted` bytes best, from now on busy; None where there is none."""
+        found = self._first(self.by_size.get(wanted, []))
+        if found is None and isinstance(wanted, int):
+            for size in sorted(self.sizes, key=lambda size: abs(size - wanted)):
+                found = self._first(self.by_most[size])
+                if found is not None:
+                    break
+        if found is None:
+            found = self._first(self.symbolic)
+        if found is None:
+            found = next((first for size in self.sizes if (first := self._first(self.by_most[size])) is not None), None)
+        if found is not None:
+            self.is_free[found] = False
+        return found
+
+    def _first(self, heap: list[int]) -> int | None:
+        """The first slot of a heap that is still free."""
+        while heap and not self.is_free[heap[0]]:
+            heappop(heap)
+        return heap[0] if heap else None

@@ -82,19 +82,19 @@ def plan(main: Function) -> Program:
     places: dict[int, Place] = {}
     pending_reads: set[tuple[str, int]] = set()
     pending_writes: set[tuple[str, int]] = set()
-    items: dict[Node, list[Node]] = {}
+    items: dict[Node, dict[int, Node]] = {}
     for node in main.nodes:
         if node.op.name == "item":
-            items.setdefault(node.inputs[0], []).append(node)
+            items.setdefault(node.inputs[0], {})[node.attrs["index"]] = node
     for number, call in enumerate(planner.calls):
         function: Function = call.attrs["function"]
-        allowed = {r: p for r, p in planner.pairs.get(call, {}).items() if _is_direct(planner, items.get(call, []), r, call.inputs[p])}
+        made = items.get(call, {})
+        allowed = {r: p for r, p in planner.pairs.get(call, {}).items() if r in made and planner.direct.get(made[r]) is source(call.inputs[p])}
         kernel = schedule(function, allowed)
-        by_index = {i.attrs["index"]: i for i in items.get(call, [])}
-        outputs = [by_index.get(r) for r in range(len(function.results)) if r not in allowed]
+        outputs = iter([made.get(r) for r in range(len(function.results)) if r not in allowed])
         given: list[Place] = [planner.place(operand, number) for operand in call.inputs]
         for buffer in kernel.buffers[len(given) :]:
-            item = outputs.pop(0) if buffer.role == "out" else None
+            item = next(outputs) if buffer.role == "out" else None
             if item is not None:
                 given.append(planner.place(item, number))
             else:
@@ -107,7 +107,7 @@ def plan(main: Function) -> Program:
                 reads.add(key)
             if buffer.role != "in":
                 writes.add(key)
-        barrier = bool(writes & (pending_reads | pending_writes) or reads & pending_writes)
+        barrier = not (writes.isdisjoint(pending_reads) and writes.isdisjoint(pending_writes) and reads.isdisjoint(pending_writes))
         if barrier:
             pending_reads, pending_writes = set(), set()
         pending_reads |= reads
@@ -115,19 +115,16 @@ def plan(main: Function) -> Program:
         steps.append(Step(kernel, tuple(given), barrier, call))
     results = tuple(planner.place(r, len(steps)) for r in main.results)
     copies = []
+    new_values = dict(main.updates)
     for position, param in enumerate(main.params):
-        for updated, value in main.updates:
-            if updated is param and planner.direct.get(source(value)) is not param and source(value) is not param:
-                copies.append((position, planner.place(value, len(steps))))
+        value = new_values.get(param, param)
+        if planner.direct.get(source(value)) is not param and source(value) is not param:
+            copies.append((position, planner.place(value, len(steps))))
     for place in (*results, *(p for _, p in copies)):
         places.setdefault(id(place), place)
     used = {s for p in (*main.params, *main.results) for s in _symbols(p)} | {s for step in steps for s in step.kernel.extents}
     used |= {s for step in steps for p in step.places for s in symbols(p.size)}
     return Program(main, tuple(steps), tuple(places.values()), tuple(planner.slots), tuple(planner.constants), tuple(sorted(used)), results, tuple(copies))
-
-
-def _is_direct(planner: Planner, items: list[Node], position: int, operand: Node) -> bool:
-    return any(i.attrs["index"] == position and planner.direct.get(i) is source(operand) for i in items)
 
 
 def _symbols(node: Node) -> set[str]:

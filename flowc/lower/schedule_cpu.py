@@ -40,7 +40,7 @@ from flowc.lower.kernel import (
     start_value,
 )  # fmt: skip
 from flowc.lower.rename import nest_plan
-from flowc.transforms.fuse import is_reduction, reduction_axes, squeezed
+from flowc.transforms.groups import is_reduction, reduction_axes, squeezed
 
 CHUNK = 8192  # elements of one chunk of a full or column reduction
 MOST_CHUNKS = 64

@@ -42,7 +42,7 @@ from flowc.lower.kernel import (
     spread,
 )
 from flowc.lower.rename import nest_plan
-from flowc.transforms.fuse import is_reduction, reduction_axes, squeezed
+from flowc.transforms.groups import is_reduction, reduction_axes, squeezed
 
 THREADS = 128  # of a block whose threads have an element each
 MOST_THREADS = 256  # of a block that reduces

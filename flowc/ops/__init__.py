@@ -6,9 +6,9 @@ An op is one definition: its operands, attrs, dtype and shape rules, NumPy meani
 from __future__ import annotations
 
 from flowc.ir.op import OPS
-from flowc.ops import contract, control, conv, elementwise, gather, losses, movement, pool, random, reduce, shapes, slicing, state, summary
+from flowc.ops import contract, control, conv, elementwise, gather, losses, movement, normalize, pool, random, reduce, shapes, slicing, state, summary
 
 __all__ = [
-    "OPS", "contract", "control", "conv", "elementwise", "gather", "losses", "movement", "pool", "random", "reduce", "shapes", "slicing",
-    "state", "summary",
+    "OPS", "contract", "control", "conv", "elementwise", "gather", "losses", "movement", "normalize", "pool", "random", "reduce", "shapes",
+    "slicing", "state", "summary",
 ]  # fmt: skip

@@ -195,6 +195,18 @@ _function("gelu", lambda x: (0.5 * x * (1 + _erf(x * math.sqrt(0.5)))).astype(x.
           f"0.5 * x * (1.0 + erf(x * {math.sqrt(0.5)!r}))",
           "x times the normal distribution function of x (Hendrycks and Gimpel 2016, the exact form).")  # fmt: skip
 
+
+def _gelu_tanh_slope(e: Any, x: Any, y: Any) -> Any:
+    t = e.tanh(x * _GELU_SCALE * (x * x * _GELU_CUBE + 1.0))
+    return (t + 1.0) * 0.5 + x * (1.0 - t * t) * (x * x * (3.0 * _GELU_CUBE) + 1.0) * (0.5 * _GELU_SCALE)
+
+
+_GELU_SCALE, _GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
+_function("gelu_tanh", lambda x: (0.5 * x * (1 + np.tanh(_GELU_SCALE * x * (1 + _GELU_CUBE * x * x)))).astype(x.dtype),
+          _gelu_tanh_slope,
+          f"0.5 * x * (1.0 + tanh(x * {_GELU_SCALE!r} * (1.0 + x * x * {_GELU_CUBE!r})))",
+          "gelu with tanh in place of the normal distribution function (Hendrycks and Gimpel 2016, the approximation).")  # fmt: skip
+
 relu = elementwise(
     "relu", dtypes=NUMBERS,
     eval=lambda x: np.maximum(x, x.dtype.type(0)),

@@ -298,7 +298,7 @@ def kernel_profile(step: Step, seconds: float, extents: dict[str, int], threads:
     bound, of_limit = "", 0.0
     if limits is not None and seconds > 0 and (counted.flops or read or written):
         dtype = "f64" if any(b.dtype.name == "f64" for b in kernel.buffers) else "f32"
-        best = {"memory": (read + written) / limits.bandwidth(read + written), "arithmetic": counted.flops / limits.arithmetic[dtype]}
+        best = {"memory": (read + written) / limits.bandwidth(read + written), "arithmetic": limits.computing(counted.slots, counted.calls, dtype)}
         bound = max(best, key=lambda what: best[what])
         of_limit = best[bound] / seconds
     return KernelProfile(kernel.name, seconds, counted.flops, read, written, min(threads, counted.iterations), bound, of_limit, nodes, lines, step.barrier)

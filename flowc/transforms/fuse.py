@@ -6,85 +6,24 @@
         return r                                         return r
 
 One forward sweep: each node joins the group of one of its operands where that group can also compute it, else opens its own. What a
-group computes is one of four forms (`Form`), and `accepts` says which node may join which form; lowering relies on exactly these
+group computes is one of four forms (`groups.Form`), and `refuses` says which node may not join which form; lowering relies on exactly these
 rules. Every decision is a `Decision` record: what joins what, and for every value that goes from one kernel to another why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from enum import Enum
 
 from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
-from flowc.ir.op import OPS, Element, Kind, Nest, Scalar
-from flowc.ops.inference import normal_axes
+from flowc.ir.op import OPS, Element, Kind, Nest
 from flowc.transforms.borders import Borders
+from flowc.transforms.groups import Form, Group, is_free, is_pointwise, is_reduction, is_view, reduction_axes, squeezed, trailing
 from flowc.transforms.records import Decision, Records
 
 SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
-
-
-class Form(Enum):
-    """What a group's kernel looks like."""
-
-    MAP = "map"  # every member is computed at each index of one domain
-    REDUCE = "reduce"  # one sweep over the domain feeds reductions; what follows has the reduced shape
-    ROWS = "rows"  # several sweeps over each row: reductions over the trailing axes and what uses them in the row
-    NEST = "nest"  # a contraction or another loop nest, then what is computed at each index of its result
-
-
-@dataclass(eq=False)
-class Group:
-    """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `root` the NEST's node."""
-
-    form: Form
-    domain: Shape
-    members: list[Node] = field(default_factory=list)
-    axes: tuple[int, ...] = ()
-    root: Node | None = None
-
-    @property
-    def reduced(self) -> Shape:
-        """The domain without the reduced axes and without extents of 1."""
-        return squeezed(tuple(d for i, d in enumerate(self.domain) if i not in self.axes))
-
-
-def squeezed(shape: Shape) -> Shape:
-    """A shape without its extents of 1: two values with equal squeezed shapes hold their elements in the same order."""
-    return tuple(d for d in shape if d != 1)
-
-
-def is_pointwise(node: Node) -> bool:
-    """Whether the op gives its value at one index from its operands' values (MAP, INDEX, generators)."""
-    return isinstance(node.op.lowering, Scalar | Element)
-
-
-def is_view(node: Node) -> bool:
-    """Whether the node's elements are its operand's, in the same order."""
-    return isinstance(node.op.lowering, Element) and node.op.lowering.pure_view
-
-
-def reduction_axes(node: Node) -> tuple[int, ...]:
-    """The reduced axes of a REDUCE node, counted from the front."""
-    return normal_axes(node.op.name, node.attrs.get("axis"), node.inputs[0].tensor.rank)
-
-
-def is_reduction(node: Node) -> bool:
-    return node.op.kind is Kind.REDUCE and not isinstance(node.op.lowering, Nest)
-
-
-def is_free(node: Node) -> bool:
-    """Whether reading through the node costs no more than reading its operand: copied into each kernel that uses it."""
-    return isinstance(node.op.lowering, Element) and node.op.lowering.free
-
-
-def trailing(axes: tuple[int, ...], domain: Shape) -> bool:
-    """Whether the reduced axes are the last ones (extents of 1 apart)."""
-    kept = [i for i, d in enumerate(domain) if i not in axes and d != 1]
-    return not kept or all(i > kept[-1] or domain[i] == 1 for i in axes)
+LARGEST = 64  # nodes of a kernel: compiling takes longer than in proportion to a kernel's size, and its values leave the registers long before
 
 
 class Fuser:
@@ -96,7 +35,7 @@ class Fuser:
         self.position = {n: i for i, n in enumerate((*f.params, *f.nodes))}
         self.users = f.users()
         self.group_of: dict[Node, Group] = {}
-        self.groups: list[Group] = []
+        self.groups: dict[Group, None] = {}  # in the order in which they were opened
         self.escaping = set(f.outputs)
         self.scalars: Group | None = None
         self.borders = Borders()
@@ -133,8 +72,16 @@ class Fuser:
             self.open(node)
 
     def try_join(self, node: Node) -> bool:
-        """Put `node` into the group of one of its operands, the latest first; False where all refuse."""
-        for operand in sorted(set(node.inputs), key=lambda n: -self.position[n]):
+        """Put `node` into the group of one of its operands; False where all refuse.
+
+        MAP groups come last: another group may absorb them, but not they another one. Else the latest comes first.
+        """
+
+        def turn(operand: Node) -> tuple[bool, int]:
+            group = self.group_of.get(operand)
+            return group is not None and group.form is Form.MAP, -self.position[operand]
+
+        for operand in sorted(set(node.inputs), key=turn):
             group = self.group_of.get(operand)
             if group is None:
                 continue
@@ -150,19 +97,23 @@ class Fuser:
 
     def open(self, node: Node) -> None:
         if isinstance(node.op.lowering, Nest):
-            group = Group(Form.NEST, node.tensor.dims, [node], root=node)
+            group = Group(Form.NEST, node.tensor.dims, root=node)
         elif is_reduction(node):
-            group = Group(Form.REDUCE, node.inputs[0].tensor.dims, [node], axes=reduction_axes(node))
-        elif product(node.tensor.dims) == 1:
-            if self.scalars is not None and not self.would_cycle(self.scalars, node):
-                self.scalars.members.append(node)
-                self.group_of[node] = self.scalars
-                return
-            group = self.scalars = Group(Form.MAP, node.tensor.dims, [node])
+            group = Group(Form.REDUCE, node.inputs[0].tensor.dims, axes=reduction_axes(node))
+        elif product(node.tensor.dims) != 1:
+            group = Group(Form.MAP, node.tensor.dims)
+        elif self.scalars is not None and len(self.scalars.members) < LARGEST and not self.would_cycle(self.scalars, node):
+            group = self.scalars
         else:
-            group = Group(Form.MAP, node.tensor.dims, [node])
-        self.groups.append(group)
+            group = self.scalars = Group(Form.MAP, node.tensor.dims)
+        self.groups[group] = None
+        self.add(group, node)
+
+    def add(self, group: Group, node: Node) -> None:
+        """Make `node` a member."""
         self.group_of[node] = group
+        group.members.append(node)
+        group.first, group.last = min(group.first, self.position[node]), max(group.last, self.position[node])
 
     def join(self, group: Group, node: Node, operand: Node) -> None:
         if is_reduction(node) and group.form is Form.MAP:
@@ -171,8 +122,7 @@ class Fuser:
             group.domain = node.tensor.dims
         elif group.form is Form.REDUCE and self.needs_second_sweep(group, node):
             group.form = Form.ROWS
-        group.members.append(node)
-        self.group_of[node] = group
+        self.add(group, node)
         saved: Dim = 0 if operand in self.escaping else _bytes(operand)
         self.records.add(Decision("fused", "fuse", (operand.name, node.name), f"{node.op.name} joins a {group.form.value} kernel", saved))
 
@@ -187,9 +137,9 @@ class Fuser:
                 self.borders.refused.setdefault((operand, node), reason)
                 continue
             for member in other.members:
-                self.group_of[member] = group
-            group.members = sorted((*group.members, *other.members), key=lambda n: self.position[n])
-            self.groups.remove(other)
+                self.add(group, member)
+            group.members.sort(key=self.position.__getitem__)
+            del self.groups[other]
             self.records.add(
                 Decision("fused", "fuse", (operand.name, node.name), "computed in the same sweep", 0 if operand in self.escaping else _bytes(operand))
             )
@@ -202,6 +152,8 @@ class Fuser:
             return "single numbers have a kernel of their own"
         if other.form is not Form.MAP:
             return f"a {other.form.value} kernel has a sweep of its own"
+        if len(group.members) + len(other.members) > LARGEST:
+            return f"one kernel computes at most {LARGEST} nodes"
         if squeezed(other.domain) != squeezed(group.domain) or other.domain != operand.tensor.dims:
             return f"it sweeps {list(map(str, group.domain))}, not {list(map(str, other.domain))}"
         if group.form is Form.ROWS:
@@ -220,6 +172,8 @@ class Fuser:
         """Why `node` cannot be computed by the group's kernel; None where it can."""
         if isinstance(node.op.lowering, Nest):
             return f"{node.op.name} reads its operands from memory"
+        if len(group.members) >= LARGEST:
+            return f"the kernel computes {LARGEST} nodes already"
         if is_reduction(node):
             return self.refuses_reduction(group, node)
         if not is_pointwise(node):
@@ -345,7 +299,6 @@ class Fuser:
 
     def depends(self, nodes: Iterable[Node], group: Group) -> bool:
         """Whether any of `nodes` needs a member of `group`: a walk over operands, whole groups at a time."""
-        first = min(self.position[m] for m in group.members)
         stack, seen_nodes, seen_groups = list(nodes), set(), set()
         while stack:
             node = stack.pop()
@@ -356,10 +309,10 @@ class Fuser:
             if owner is group:
                 return True
             if owner is None:
-                stack.extend(n for n in node.inputs if self.position[n] >= first)
+                stack.extend(n for n in node.inputs if self.position[n] >= group.first)
             elif id(owner) not in seen_groups:
                 seen_groups.add(id(owner))
-                if max(self.position[m] for m in owner.members) >= first:
+                if owner.last >= group.first:
                     stack.extend(n for m in owner.members for n in m.inputs)
         return False
 
@@ -449,7 +402,7 @@ class Fuser:
                 inputs[node] = inner.param(_identifier(node.name), node.type, node.loc)
             return inputs[node]
 
-        for member in sorted(group.members, key=lambda n: self.position[n]):
+        for member in group.members:
             operands = tuple(resolve(n) for n in member.inputs)
             with inner.origin(member):
                 given = None if is_anonymous(member) else member.name
@@ -496,4 +449,4 @@ def fuse(f: Function, records: Records | None = None) -> Function:
     return Fuser(f, records if records is not None else Records()).run()
 
 
-__all__ = ["Form", "fuse", "is_pointwise", "is_reduction", "is_view", "reduction_axes", "squeezed", "trailing"]
+__all__ = ["fuse"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
+import flowc
 import flowc as tf
 from flowc.errors import FlowcError, ShapeError
 
@@ -100,6 +103,37 @@ def test_bias_add_and_layers():
     np.testing.assert_allclose(run(tf.nn.relu_layer(X, W, b)), np.maximum(X @ W + b, 0))
     with pytest.raises(ShapeError, match="2 biases for 3 channels"):
         tf.nn.bias_add(X, b)
+
+
+def test_gelu_is_exact_and_its_approximation_is_that_of_the_other_libraries():
+    exact = [0.5 * x * (1 + math.erf(x / math.sqrt(2))) for x in X.ravel().tolist()]
+    np.testing.assert_allclose(run(flowc.gelu(X)).ravel(), exact, rtol=1e-6)
+    near = 0.5 * X * (1 + np.tanh(math.sqrt(2 / math.pi) * (X + 0.044715 * X**3)))
+    np.testing.assert_allclose(run(flowc.gelu(X, approximate=True)), near, rtol=1e-6)
+
+
+def test_layer_norm_of_the_last_axis_with_scale_and_offset():
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4) ** 2
+    rows = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(run(flowc.layer_norm(x)), rows, rtol=1e-5)
+    scale, offset = np.float32([1, 2, 3, 4]), np.float32([0, 0, 1, 1])
+    np.testing.assert_allclose(run(flowc.layer_norm(x, scale, offset)), rows * scale + offset, rtol=1e-5)
+    np.testing.assert_allclose(run(flowc.layer_norm(x, offset=offset)), rows + offset, rtol=1e-5)
+
+
+def test_layer_norm_of_several_axes_with_an_epsilon():
+    centred = X - X.mean()
+    np.testing.assert_allclose(run(flowc.layer_norm(X, axis=(0, 1), epsilon=0.5)), centred / np.sqrt((centred**2).mean() + 0.5), rtol=1e-5)
+
+
+def test_layer_norm_keeps_what_a_large_mean_would_cancel():
+    x = np.float32([[10000, 10001, 10002, 10003]])
+    np.testing.assert_allclose(run(flowc.layer_norm(x)), np.float32([[-1.5, -0.5, 0.5, 1.5]]) / np.sqrt(1.25), rtol=1e-4)
+
+
+def test_layer_norm_along_an_axis_that_is_not_there():
+    with pytest.raises(ShapeError, match="layer_norm: axis 2"):
+        flowc.layer_norm(X, axis=2)
 
 
 def test_moments_and_normalisation():

@@ -8,7 +8,7 @@ import flowc.ops  # noqa: F401
 from flowc.ir.function import Function
 from flowc.ir.text import parse_function
 from flowc.lower.program import Program, plan
-from flowc.transforms.fuse import fuse
+from flowc.transforms.fuse import LARGEST, fuse
 from flowc.transforms.records import Records, expect_fused
 
 
@@ -155,6 +155,29 @@ def test_a_reshape_of_memory_is_no_kernel() -> None:
     """
     )
     assert kernels(module) == [["matmul"]]
+
+
+def test_what_is_added_to_a_product_is_computed_in_its_kernel_though_it_comes_later() -> None:
+    module, _ = fused(
+        """def f(x: f32[b, 4], ct: f32[b, 8], m: f32[4, 8], w: f32[4, 8]):
+        g: f32[4, 8] = matmul(x, ct, transpose_a=True)
+        d: f32[4, 8] = mul(m, 0.9)
+        a: f32[4, 8] = add(d, g)
+        s: f32[4, 8] = mul(a, 0.1)
+        u: f32[4, 8] = sub(w, s)
+        m[...] = a
+        w[...] = u
+        return
+    """
+    )
+    assert kernels(module) == [["matmul", "mul", "add", "mul", "sub"]]
+
+
+def test_a_kernel_ends_where_it_computes_too_much() -> None:
+    lines = "\n".join(f"        x{i + 1}: f32[n] = tanh(x{i})" for i in range(LARGEST + 1))
+    module, records = fused(f"def f(x0: f32[n]):\n{lines}\n        return x{LARGEST + 1}\n")
+    assert [len(kernel) for kernel in kernels(module)] == [LARGEST, 1]
+    assert [d.reason for d in records.decisions if d.kind == "kept"] == ["the kernel computes 64 nodes already"]
 
 
 def test_an_update_overwrites_its_variable_in_place() -> None:

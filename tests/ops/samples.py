@@ -65,7 +65,7 @@ def _binary(draw: Callable[..., np.ndarray], names: str) -> None:
         SAMPLES[name] = [((draw(g, *left), _stretched(draw(g, *right))), {}) for left, right in pairs]
 
 
-_unary(normal, "neg abs sign square reciprocal exp expm1 tanh sigmoid softplus sin cos atan sinh cosh erf gelu relu elu")
+_unary(normal, "neg abs sign square reciprocal exp expm1 tanh sigmoid softplus sin cos atan sinh cosh erf gelu gelu_tanh relu elu")
 _unary(normal, "floor ceil round is_nan is_inf is_finite identity stop_gradient zeros_like ones_like")
 _unary(positive, "sqrt rsqrt log log1p")
 _unary(inside, "tan asin acos")
@@ -229,6 +229,13 @@ SAMPLES["one_hot"] = [
 
 for _name in ("softmax", "log_softmax"):
     SAMPLES[_name] = [((normal(_g, 5),), {}), ((normal(_g, 3, 7),), {}), ((normal(_g, 2, 5, 3),), {"axis": 1})]
+
+SAMPLES["layer_norm"] = [
+    ((normal(_g, 5),), {}),
+    ((normal(_g, 3, 7),), {"epsilon": 0.01}),
+    ((normal(_g, 2, 3, 5),), {"axis": (1, 2)}),
+    ((normal(_g, 2, 3, 1),), {"axis": (0,)}),
+]
 
 
 def probabilities(g: np.random.Generator, *shape: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from flowc.ir.dims import Sym
 from flowc.ir.loops import Alloc, Buffer, Const, For, If, Kernel, Let, Load, Store, Var, apply, index, select
 from flowc.ir.text import parse_function
 from flowc.ir.types import F32, I64
-from flowc.lower.count import MOST_LANES, count
+from flowc.lower.count import LONG, MOST_LANES, count
 from flowc.lower.program import plan
 from flowc.runtime import executable as executable_module
 from flowc.runtime import limits as limits_module
@@ -81,6 +81,12 @@ def test_a_convolution_by_tiles_counts_what_it_saves():
 
 def kernel_of(*body, size=B * 10):
     return Kernel("k", (Buffer("x", F32, size), Buffer("y", F32, size, "out")), ("b",), body)
+
+
+def test_what_every_trip_computes_alike_counts_once():
+    text = "def f(x: f32[b, 20]):\n    s: f32[b, 1] = reduce_sum(x, axis=(1,), keepdims=True)\n    r: f32[b, 1] = sqrt(s)\n    y: f32[b, 20] = div(x, r)\n"
+    found = counted(f"{text}    return y\n", b=7)
+    assert found.calls == {"sqrt": 7, "div": 140} and found.flops == 7 + 140 + 140
 
 
 def test_a_loop_within_bounds_that_change_is_counted_index_by_index():
@@ -260,6 +266,39 @@ def test_a_profile_is_plain_data_for_json():
 def test_bandwidth_between_measured_sizes_lies_between_theirs():
     assert LIMITS.bandwidth(10) == 8e10 and LIMITS.bandwidth(1e9) == 2e10 == LIMITS.memory
     assert 2e10 < LIMITS.bandwidth(30_000) < 8e10
+
+
+def test_a_function_is_measured_by_applying_it(monkeypatch):
+    for name, value in {"APPLIED": 7, "APPLICATIONS": 2, "TIMES": 2}.items():
+        monkeypatch.setattr(limits_module, name, value)
+    kept = []
+    monkeypatch.setattr(limits_module, "address", lambda array: kept.append(array) or array.__array_interface__["data"][0])
+    for name, dtype, expected in (("exp", "f32", np.exp), ("div", "f64", lambda x: x / x[::-1]), ("pow", "f32", lambda x: x ** x[::-1])):
+        kept.clear()
+        assert limits_module.function_rate.__wrapped__(name, dtype, 2) > 0
+        x, out = kept
+        assert out.dtype == {"f32": np.float32, "f64": np.float64}[dtype]
+        np.testing.assert_allclose(out, np.tile(expected(x), 2), rtol=1e-5)  # each thread its own part
+
+
+def test_every_long_function_can_be_measured(monkeypatch):
+    monkeypatch.setattr(limits_module, "TIMES", 1)
+    monkeypatch.setattr(limits_module, "APPLICATIONS", 1)
+    assert all(limits_module.function_rate.__wrapped__(name, "f32", 1) > 0 for name in sorted(LONG))
+
+
+def test_the_time_to_compute_is_that_of_single_operations_and_of_each_function_alone(monkeypatch):
+    monkeypatch.setattr(limits_module, "function_rate", lambda name, dtype, threads: {"exp": 1e9, "div": 2e9}[name])
+    assert LIMITS.computing(4_000_000, {"exp": 1_000_000, "div": 1_000_000}, "f32") == pytest.approx(2 * 4e6 / LIMITS.arithmetic["f32"] + 1e-3 + 5e-4)
+
+
+def test_long_functions_are_counted_by_name_and_the_others_as_instructions():
+    found = counted(
+        "def f(x: f32[b, 3], y: f32[3]):\n    s: f32[b, 3] = sigmoid(x)\n    d: f32[b, 3] = div(s, y)\n    r: f32[b, 3] = sub(d, x)\n    return r\n", b=5
+    )
+    assert (found.flops, found.slots, found.calls) == (45, 15, {"sigmoid": 15, "div": 15})
+    product = counted("def f(x: f32[b, 40], w: f32[40, 24]):\n    y: f32[b, 24] = matmul(x, w)\n    return y\n", b=13)
+    assert product.slots == 13 * 40 * 24 == product.flops // 2
 
 
 def test_the_limits_are_measured_by_kernels_that_compute_what_they_say(monkeypatch):

@@ -1,4 +1,4 @@
-"""tools/bench.py: its command line, the worker's protocol, rounds and ratios, the workloads' losses, and how results are printed."""
+"""tools/bench.py: its command line, the worker's protocol, processes, rounds and ratios."""
 
 from __future__ import annotations
 
@@ -10,41 +10,45 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import bench
+from benchmarks.catalogue import GROUPS, WORKLOADS
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.install import install_peers, last_lines
-from benchmarks.measure import First, Result, alternate, calibrate, doubt
+from benchmarks.measure import First, Result, alternate, calibrate, doubt, middle
 from benchmarks.processes import WorkerFailed, WorkerProcess, worker_environment
 from benchmarks.program import Unsupported
-from benchmarks.report import as_json, duration, markdown, quartiles, ratio_text, table, versions_line
+from benchmarks.rounds import Plan, measure
 from benchmarks.worker import serve
-from benchmarks.workloads import WORKLOADS
 
 # The command line
 
 
-def test_without_options_all_workloads_and_contestants_are_chosen() -> None:
+def test_without_options_all_contestants_take_part() -> None:
     chosen = bench.parser().parse_args([])
-    assert chosen.workloads == list(WORKLOADS)
-    assert ["flowc", *chosen.against] == list(CONTESTANTS)
+    assert chosen.what == []
+    assert chosen.against == [name for name in CONTESTANTS if not name.startswith("flowc")]
     assert chosen.peers == bench.PEERS_FOLDER
 
 
-def test_workloads_are_chosen_by_a_list_with_commas() -> None:
-    assert bench.parser().parse_args(["--workloads", "softmax, cnn"]).workloads == ["softmax", "cnn"]
+def test_groups_and_workloads_are_chosen_by_name_with_blanks_or_commas() -> None:
+    assert bench.parser().parse_args(["softmax,cnn", "matmul", "cnn_forward/1"]).what == [["softmax", "cnn"], ["matmul"], ["cnn_forward/1"]]
+
+
+def test_the_help_tells_every_group() -> None:
+    listed = [line.split()[0] for line in (bench.__doc__ or "").splitlines() if line.startswith("  ") and line[2] != " "]
+    assert [name for name in listed if name != "python3"] == list(GROUPS)
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--workloads", "resnet"], "no workload 'resnet'; there are linear, two_layer, softmax, cnn"),
-        (["--against", "mxnet"], "no contestant 'mxnet'; there are flowc.compile, tensorflow"),
+        (["resnet"], "no workload 'resnet'; there are steps, forward, transformer, loops"),
+        (["--against", "mxnet"], "no contestant 'mxnet'; there are numpy, tensorflow"),
         (["--rounds", "0"], "'0' is not a whole number from 1"),
     ],
 )
@@ -63,13 +67,13 @@ def test_help_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_a_missing_peers_environment_is_said_and_flowc_runs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(bench.interpreters(tmp_path / "none", ["flowc.compile", "jax"])) == ["flowc", "flowc.compile"]
+    assert list(bench.interpreters(tmp_path / "none", ["jax"])) == ["flowc", "flowc.compile", "flowc.winograd"]
     assert "flowc runs alone; --install-peers" in capsys.readouterr().err
 
 
 def test_a_peer_that_is_not_installed_is_left_out_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty_environment(tmp_path)
-    assert list(bench.interpreters(tmp_path, ["torch"])) == ["flowc"]
+    assert list(bench.interpreters(tmp_path, ["torch", "numpy"])) == ["flowc", "flowc.compile", "flowc.winograd", "numpy"]
     assert "torch: torch is not installed in" in capsys.readouterr().err
 
 
@@ -135,7 +139,7 @@ def test_a_workload_that_a_peer_lacks_is_said_so() -> None:
 
 
 def test_an_unknown_command_is_refused() -> None:
-    assert answers_to({"do": "close"}) == [{"error": "ValueError: no command 'close'"}]
+    assert answers_to({"do": "open"}) == [{"error": "ValueError: no command 'open'"}]
 
 
 FAKE_PEER = """
@@ -214,19 +218,22 @@ def value_and_grad(loss):
 
 def test_a_whole_worker_keeps_its_answers_apart_from_what_the_peer_prints(tmp_path: Path) -> None:
     (tmp_path / "flowc.py").write_text(NOISY_FLOWC)
-    command = [sys.executable, "-m", "benchmarks.worker", "flowc.compile", "linear"]
+    command, line = [sys.executable, "-m", "benchmarks.worker", "flowc.compile"], WORKLOADS["linear_arrays"]
     with WorkerProcess(command, worker_environment(tmp_path, tmp_path), ROOT / "tools") as worker:
-        first = worker.ask("first")
+        first = worker.ask("first", workload=line.name)
         assert first["versions"]["flowc"] == "0.0.fake"
-        assert min(first["import_s"], first["build_s"], first["first_step_s"], worker.ask("run", steps=40)["seconds"]) > 0
+        assert min(first["import_s"], first["build_s"], first["first_step_s"], worker.ask("run", workload=line.name, steps=40)["seconds"]) > 0
         assert worker.ask("memory")["peak_kb"] > 1000
-        proof = worker.ask("prove")
+        proof = worker.ask("prove", workload=line.name)
         assert proof["steps"] == 1000
-        assert doubt(WORKLOADS["linear"], proof) is None
+        assert doubt(line, proof) is None
+        worker.ask("close", workload=line.name)
+        with pytest.raises(WorkerFailed, match="KeyError: 'linear_arrays'"):
+            worker.ask("run", workload=line.name, steps=1)
 
 
 def test_nothing_is_imported_before_the_timed_import() -> None:
-    loads = "import benchmarks.worker, benchmarks.contestants, sys; sys.exit(bool({'numpy', 'flowc', 'jax'} & set(sys.modules)))"
+    loads = "import benchmarks.worker, benchmarks.catalogue, sys; sys.exit(bool({'numpy', 'flowc', 'jax'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", loads], check=False, cwd=ROOT / "tools").returncode == 0
 
 
@@ -301,125 +308,42 @@ def test_calibration_of_a_step_longer_than_a_chunk_is_one_step() -> None:
     assert calibrate(Clockwork("jax", [], [3.0]), 0.25) == 1
 
 
-# The workloads
+def test_of_several_beginnings_each_part_has_its_own_median() -> None:
+    assert middle([First(1, 5, 9), First(2, 4, 7), First(3, 6, 8)]) == First(2, 5, 8)
 
 
-def losses_by_hand(name: str) -> list[float]:
-    """The loss at the start and after three steps, in float64 NumPy with gradients written out."""
-    data, rate = WORKLOADS[name].make(), WORKLOADS[name].rate
-    p = {key: value.astype(np.float64) for key, value in data.start.items()}
-
-    def forward_and_back(x: np.ndarray, y: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
-        if name == "linear":
-            error = p["W"] * x + p["b"] - y
-            return float((error**2).sum()), {"W": np.array([(2 * error * x).sum()]), "b": np.array([(2 * error).sum()])}
-        if name == "softmax":
-            scores = np.exp(x @ p["W"] + p["b"])
-            predicted = scores / scores.sum(1, keepdims=True)
-            back = (predicted - y) / len(x)
-            return float(-(y * np.log(predicted)).sum(1).mean()), {"W": x.T @ back, "b": back.sum(0)}
-        hidden = np.maximum(x @ p["W1"] + p["b1"], 0)
-        error = hidden @ p["W2"] + p["b2"] - y
-        back = 2 * error / error.size
-        below = (back @ p["W2"].T) * (hidden > 0)
-        return float((error**2).mean()), {"W1": x.T @ below, "b1": below.sum(0), "W2": hidden.T @ back, "b2": back.sum()}
-
-    held = [np.asarray(part, np.float64) for part in data.held]
-    losses = [forward_and_back(*held)[0]]
-    for i in range(3):
-        x, y = (np.asarray(part, np.float64) for part in data.batches[i % len(data.batches)])
-        for key, gradient in forward_and_back(x, y)[1].items():
-            p[key] -= rate * gradient
-    return [*losses, forward_and_back(*held)[0]]
+# Whole workloads, with NumPy alone, and a contestant that is not there
 
 
-@pytest.mark.parametrize("name", ["linear", "two_layer", "softmax"])
-def test_the_expected_losses_are_those_of_numpy(name: str) -> None:
-    assert losses_by_hand(name) == pytest.approx(WORKLOADS[name].trace, rel=1e-6)
+def plan(said: list[str], **pythons: str) -> Plan:
+    return Plan({name.replace("_", "."): Path(python) for name, python in pythons.items()}, rounds=2, chunk_s=0.001, starts=2, say=said.append)
 
 
-def test_all_data_are_float32_and_the_same_each_time() -> None:
-    once, again = (WORKLOADS["softmax"].make().batches[3][0] for _ in range(2))
-    assert once.dtype == np.float32
-    assert once.tobytes() == again.tobytes()
+def test_a_group_shares_one_process_per_contestant_and_every_answer_is_checked() -> None:
+    chosen = [WORKLOADS["matmul/64"], WORKLOADS["matmul/20x10x1.ta"]]
+    found = list(measure(chosen, plan([], numpy=sys.executable)))
+    assert [[(r.contestant, r.workload, len(r.step_s), r.problem) for r in results] for results in found] == [
+        [("numpy", "matmul/64", 2, None)],
+        [("numpy", "matmul/20x10x1.ta", 2, None)],
+    ]
 
 
-def test_the_right_losses_raise_no_doubt() -> None:
-    assert doubt(WORKLOADS["linear"], {"trace": [23.66, 1.54482], "steps": 1000, "loss": 1e-9}) is None
+def test_a_contestant_whose_library_is_missing_gets_a_reason_and_the_others_go_on() -> None:
+    said: list[str] = []
+    python = Path(sys.executable)
+    ((first, second),) = measure([WORKLOADS["row_sum/1k"]], Plan({"numpy": python, "jax": python}, 2, 0.001, 1, said.append))
+    assert first.problem is None and first.median_s
+    assert second.problem == "ModuleNotFoundError: No module named 'jax'" and f"  jax: {second.problem}" in said
 
 
-def test_another_loss_after_three_steps_is_a_wrong_program() -> None:
-    problem = doubt(WORKLOADS["linear"], {"trace": [23.66, 1.6], "steps": 1000, "loss": 1e-9})
-    assert problem == "wrong program: loss after 3 steps is 1.6, the others have 1.544823"
+def test_starts_are_measured_cold_and_warm() -> None:
+    said: list[str] = []
+    ((result,),) = measure([WORKLOADS["start/linear"]], Plan({"jax": Path(sys.executable)}, 1, 0.001, 1, said.append))
+    assert result.cold is None and result.problem == "ModuleNotFoundError: No module named 'jax'"
 
 
-@pytest.mark.parametrize("loss", [3.0, float("nan")])
-def test_a_loss_that_does_not_fall_is_a_wrong_program(loss: float) -> None:
-    problem = doubt(WORKLOADS["cnn"], {"trace": [6.01392], "steps": 24, "loss": loss})
-    assert problem is not None
-    assert "loss after 24 steps is" in problem
-
-
-# Printing
-
-
-def finished() -> list[Result]:
-    flowc = Result("flowc", "linear", step_s=[3.1e-6, 3.2e-6, 3.4e-6], cold=First(0.2, 0.8, 1.1), warm=First(0.2, 0.1, 0.4), peak_kb=81920)
-    jax = Result("jax", "linear", [11e-6, 12e-6, 13e-6], [3.5, 3.8, 4.0], cold=First(0.3, 0.1, 0.6), peak_kb=204800)
-    flowc.versions, jax.versions = {"numpy": "2.4.0", "flowc": "0.1"}, {"numpy": "2.3.0", "jax": "0.10"}
-    wrong = Result("torch", "linear", [1e-6], [0.3], problem="wrong program: loss after 3 steps is 1, the others have 2")
-    return [flowc, jax, wrong]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(3.214e-6, "3.21 us"), (40.2e-3, "40.2 ms"), (999.6e-6, "1.00 ms"), (162.4e-6, "162 us"), (1.25, "1.25 s"), (9.996e-6, "10.0 us")],
-)
-def test_a_duration_has_three_digits_in_the_unit_that_reads_best(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def test_the_spread_is_the_middle_half_of_many_rounds_and_all_of_few() -> None:
-    assert quartiles([1, 2, 3, 4, 5]) == (2, 4)
-    assert quartiles([5, 1, 3]) == (1, 5)
-
-
-def test_the_table_lines_up_and_shows_cold_and_warm() -> None:
-    lines = table(finished()).splitlines()
-    assert lines[0] == "linear regression step"
-    assert len({len(line) for line in lines[1:4]}) == 1
-    assert " ".join(lines[2].split()) == "flowc 3.20 us 3.10 us - 3.40 us 1 0.80 / 0.10 s 0.20 / 0.20 s 1.10 / 0.40 s 80 MB"
-    assert "3.80x" in lines[3]
-
-
-def test_an_untrustworthy_contestant_has_its_reason_in_place_of_a_number() -> None:
-    assert table(finished()).splitlines()[-1] == "  PyTorch eager: wrong program: loss after 3 steps is 1, the others have 2"
-
-
-def test_the_baselines_ratio_is_one_and_a_missing_one_a_dash() -> None:
-    assert ratio_text(finished()[0]) == "1"
-    assert ratio_text(Result("jax", "linear", [1e-6])) == "-"
-
-
-def test_a_ratio_far_below_one_keeps_its_digits() -> None:
-    assert ratio_text(Result("jax", "linear", [1e-6], [0.0132])) == "0.013x"
-
-
-def test_markdown_tables_have_a_column_for_each_contestant_with_a_number() -> None:
-    here = {"date": "2026-01-01", "cpu": "a CPU", "cores": 2, "memory_gb": 24, "system": "Linux", "load_before": 0.1}
-    lines = markdown(finished(), here).splitlines()
-    assert lines[0] == "| median step (times flowc's) | flowc | JAX, jit, donated |"
-    assert lines[2] == "| linear regression step | 3.20 us | 12.0 us (3.80x) |"
-    assert lines[6] == "| linear regression step | 1.10 / 0.40 s, 80 MB | 0.60 s, 200 MB |"
-    assert lines[-1].startswith("Measured 2026-01-01, a CPU, 2 cores, 24 GB")
-
-
-def test_two_environments_with_two_numpys_are_both_named() -> None:
-    assert versions_line(finished()) == "flowc 0.1, jax 0.10, numpy 2.4.0 and 2.3.0"
-
-
-def test_json_keeps_every_round() -> None:
-    kept = json.loads(as_json(finished(), {"cpu": "a CPU"}, {"rounds": 3}))
-    assert kept["results"][1]["step_s"] == [11e-6, 12e-6, 13e-6]
-    assert kept["results"][1]["ratio"] == 3.8
-    assert kept["results"][2]["median_s"] is None
+@pytest.mark.slow
+def test_a_warm_start_of_flowc_is_faster_than_a_cold_one_was() -> None:
+    ((result,),) = measure([WORKLOADS["start/linear"]], Plan({"flowc": Path(sys.executable)}, 1, 0.001, 1, lambda line: None))
+    assert result.cold and result.warm and result.warm.first_step_s < result.cold.first_step_s
+    assert result.peak_kb > 1000

@@ -1,1 +1,1 @@
-"""The comparison behind `tools/bench.py`: four training steps, timed in flowc and in its peers, turn and turn about."""
+"""The comparison behind `tools/bench.py`: programs, timed in flowc and in its peers, turn and turn about."""

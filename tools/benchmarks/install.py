@@ -1,4 +1,4 @@
-"""Makes the peers' environment: a folder name becomes a virtual environment with TensorFlow, JAX, PyTensor and PyTorch.
+"""Makes the peers' environment: a folder name becomes a virtual environment with TensorFlow, JAX, PyTensor, PyTorch and ONNX Runtime.
 
     install_peers(Path("/tmp/peers"))   ->   {"tensorflow": "2.21.0", "jax": "0.10.2", "pytensor": None, ...}
 
@@ -20,6 +20,8 @@ REQUIREMENTS = {
     "jax": "jax",
     "pytensor": "pytensor",
     "torch": "torch==2.13.0",
+    "onnx": "onnx",  # makes the model that ONNX Runtime runs
+    "onnxruntime": "onnxruntime",
 }
 
 VERSION_OF = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .processes import WorkerFailed
-from .workloads import Workload
+from .workload import Workload
 
 
 class Asked(Protocol):
@@ -34,6 +34,11 @@ class First:
     start_to_step_s: float
 
 
+def middle(firsts: Sequence[First]) -> First:
+    """The median of each part."""
+    return First(*(statistics.median(getattr(first, part) for first in firsts) for part in ("import_s", "first_step_s", "start_to_step_s")))
+
+
 @dataclass
 class Result:
     """All that was found about one contestant on one workload; `problem` says why a number is missing or not to be trusted."""
@@ -42,6 +47,7 @@ class Result:
     workload: str
     step_s: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
     steps_per_chunk: int = 0
     cold: First | None = None
     warm: First | None = None
@@ -49,6 +55,11 @@ class Result:
     proof: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether something was measured that can be trusted."""
+        return self.problem is None and (bool(self.step_s) or self.cold is not None)
 
     @property
     def median_s(self) -> float | None:
@@ -113,11 +124,10 @@ def alternate(
 
 
 def doubt(workload: Workload, proof: Mapping[str, Any]) -> str | None:
-    """Why these losses show that another program was measured than the workload's; None when they fit."""
-    trace, loss = proof["trace"], proof["loss"]
-    for place, (expected, found) in enumerate(zip(workload.trace, trace, strict=True)):
+    """Why these answers show that another program was measured than the workload's; None when they fit."""
+    for place, (expected, found) in enumerate(zip(workload.expected(), proof["trace"], strict=True)):
         if not math.isclose(expected, found, rel_tol=workload.tolerance):
-            return f"wrong program: loss after {3 * place} steps is {found:.7g}, the others have {expected:.7g}"
-    if not loss < workload.bound:
-        return f"wrong program: loss after {proof['steps']} steps is {loss:.4g}, not below {workload.bound:g}"
+            return f"wrong program: the answer after {3 * place} steps is {found:.7g}, the others have {expected:.7g}"
+    if not proof["answer"] <= workload.bound:
+        return f"wrong program: the loss after {proof['steps']} steps is {proof['answer']:.4g}, not below {workload.bound:g}"
     return None

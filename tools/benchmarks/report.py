@@ -1,169 +1,184 @@
-"""Results as text: a table for the terminal, Markdown for the README, JSON for keeping.
+"""Results as tables: plain for the terminal, Markdown for the pages that show them.
 
-table([...])    ->   "softmax step, batch 100\\n               median  quartiles    ratio ..."
+    tables([...])   ->   [Table("softmax step, batch 100", [["", "median step", ...], ["flowc", "75.8 us", ...]], ...)]
 """
 
 from __future__ import annotations
 
-import datetime
-import json
-import os
-import platform
-import statistics
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from .contestants import BASELINE, CONTESTANTS
+from .catalogue import WORKLOADS
+from .contestants import CONTESTANTS
+from .marks import verdicts
 from .measure import First, Result
-from .workloads import WORKLOADS
-
-Machine = dict[str, Any]
-
-
-def machine() -> Machine:
-    """What the numbers were taken on, and when."""
-    return {
-        "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
-        "cpu": processor_name(Path("/proc/cpuinfo")),
-        "cores": os.cpu_count(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
-        "system": platform.platform(),
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def processor_name(cpuinfo: Path) -> str:
-    """The processor's name as Linux gives it, or what Python knows."""
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def machine_line(found: Machine) -> str:
-    """The machine in one line."""
-    load = f"load {found['load_before']} before the start"
-    return f"{found['date']}, {found['cpu']}, {found['cores']} cores, {found['memory_gb']} GB, {found['system']}, {load}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds with three significant digits in the unit that reads best: 3.21 us, 40.2 ms, 1.25 s."""
-    for unit, scale in (("us", 1e-6), ("ms", 1e-3)):
-        if seconds < 999.5 * scale:
-            return f"{short(seconds / scale)} {unit}"
-    return f"{short(seconds)} s"
-
-
-def short(value: float) -> str:
-    """A positive number with two or three significant digits and no exponent."""
-    if value >= 99.95:
-        return f"{value:.0f}"
-    if value >= 9.995:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The values between which the middle half lies; the extremes when there are fewer than four."""
-    if len(values) < 4:
-        return min(values), max(values)
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, high
-
-
-def cold_and_warm(result: Result, part: str) -> str:
-    """Seconds of one part of the beginning: `cold / warm` where a contestant has a cache that was measured both ways."""
-    return " / ".join(f"{getattr(first, part):.2f}" for first in (result.cold, result.warm) if isinstance(first, First)) + " s"
-
-
-def ratio_text(result: Result) -> str:
-    """The ratio to the baseline, `1` for the baseline itself, `-` where there is none."""
-    if result.contestant == BASELINE:
-        return "1"
-    return "-" if result.ratio is None else f"{short(result.ratio)}x"
-
+from .words import aligned, barred, duration, figure_text, megabytes, quartiles, short
+from .workload import Kind, Workload
 
 COLUMNS = ("", "median step", "middle half", "of flowc's", "first step", "import", "start to step", "peak memory")
+Found = Mapping[str, Result]
+
+
+@dataclass
+class Table:
+    """Rows of cells under a title, the first one the head; lines that follow them."""
+
+    title: str
+    rows: list[list[str]]
+    notes: list[str] = field(default_factory=list)
+
+    def plain(self) -> str:
+        body = aligned(self.rows) if len(self.rows) > 1 else []
+        return "\n".join([self.title, *("  " + line for line in (*body, *self.notes))])
+
+    def markdown(self) -> str:
+        head, *body = self.rows
+        return "\n".join(barred([[head[0] or self.title, *head[1:]], *body]))
+
+
+def tables(results: Sequence[Result]) -> list[Table]:
+    """What the terminal shows: a table for each workload, one for each group that is a list of sizes."""
+    found = []
+    for group, members in by_group(results).items():
+        kind = WORKLOADS[next(iter(members))].kind
+        if group == "growth":
+            found += growth_tables(members)
+        elif kind is Kind.TOGETHER:
+            found.append(table_of_sizes(group, members))
+        elif kind is Kind.START:
+            found.append(table_of_starts(members))
+        else:
+            found += [table_of_workload(WORKLOADS[name], here) for name, here in members.items()]
+    return found
+
+
+def by_group(results: Sequence[Result]) -> dict[str, dict[str, dict[str, Result]]]:
+    """Group -> workload -> contestant -> result, in the order measured; of what was measured twice the later one."""
+    found: dict[str, dict[str, dict[str, Result]]] = {}
+    for result in results:
+        found.setdefault(WORKLOADS[result.workload].group, {}).setdefault(result.workload, {})[result.contestant] = result
+    return found
+
+
+def problems(here: Found) -> list[str]:
+    """Contestants without a trustworthy number, with their reasons."""
+    return [f"{CONTESTANTS[name].title}: {result.problem or 'not measured'}" for name, result in here.items() if not result.is_sound]
+
+
+def table_of_workload(workload: Workload, here: Found) -> Table:
+    """A line for each contestant; then what came of the marks."""
+    rows = [list(COLUMNS), *(row(result) for result in here.values() if result.is_sound)]
+    return Table(workload.title, rows, [*problems(here), *(f"mark: {verdict}" for verdict in verdicts(workload, here))])
 
 
 def row(result: Result) -> list[str]:
     """One contestant's cells under COLUMNS."""
-    median = result.median_s
-    assert median is not None
+    assert result.median_s is not None
     low, high = quartiles(result.step_s)
     return [
         CONTESTANTS[result.contestant].title,
-        duration(median),
+        duration(result.median_s),
         f"{duration(low)} - {duration(high)}",
         ratio_text(result),
         *(cold_and_warm(result, part) for part in ("first_step_s", "import_s", "start_to_step_s")),
-        f"{result.peak_kb / 1024:.0f} MB",
+        megabytes(result.peak_kb),
     ]
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines: the first column to the left, numbers to the right."""
-    widths = [max(len(cells[i]) for cells in rows) for i in range(len(rows[0]))]
-    return ["  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))) for cells in rows]
+def cold_and_warm(result: Result, part: str) -> str:
+    """Seconds of one part of the beginning: `cold / warm` where both were measured."""
+    found = [f"{getattr(first, part):.2f}" for first in (result.cold, result.warm) if isinstance(first, First)]
+    return " / ".join(found) + " s" if found else "-"
 
 
-def table(results: Sequence[Result]) -> str:
-    """One block per workload in the order measured; contestants without a trustworthy number follow with their reason."""
-    blocks = []
-    for name in dict.fromkeys(result.workload for result in results):
-        here = [result for result in results if result.workload == name]
-        timed = [result for result in here if result.median_s is not None]
-        lines = [WORKLOADS[name].title]
-        if timed:
-            lines += ["  " + line for line in aligned([COLUMNS, *map(row, timed)])]
-        lines += [f"  {CONTESTANTS[r.contestant].title}: {r.problem or 'not measured'}" for r in here if r.median_s is None]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+def ratio_text(result: Result) -> str:
+    """The ratio to the baseline, `1` for the baseline itself, `-` where there is none."""
+    if result.contestant == WORKLOADS[result.workload].baseline:
+        return "1"
+    return "-" if result.ratio is None else f"{short(result.ratio)}x"
 
 
-def versions_line(results: Sequence[Result]) -> str:
-    """Every version that took part, once; two environments may hold two NumPys, which are both named."""
-    found: dict[str, list[str]] = {}
-    for result in results:
-        for name, version in result.versions.items():
-            found.setdefault(name, [])
-            if version not in found[name]:
-                found[name].append(version)
-    return ", ".join(f"{name} {' and '.join(these)}" for name, these in sorted(found.items()))
+def step_text(result: Result | None) -> str:
+    """A step's time, and in brackets how many times the baseline's it is; why there is none in one word."""
+    if result is None:
+        return ""
+    if result.median_s is None:
+        return "wrong" if result.proof else "-"
+    is_baseline = result.contestant == WORKLOADS[result.workload].baseline
+    return duration(result.median_s) + ("" if is_baseline or result.ratio is None else f" ({ratio_text(result)})")
 
 
-def markdown(results: Sequence[Result], found: Machine) -> str:
-    """Two tables for the README: the step with its ratio to flowc, then the beginnings and memory."""
-    names = [name for name in CONTESTANTS if any(r.contestant == name and r.median_s is not None for r in results)]
-    at = {(r.workload, r.contestant): r for r in results if r.median_s is not None}
-    workloads = list(dict.fromkeys(r.workload for r in results))
-
-    def cells(describe: Any) -> list[str]:
-        body = []
-        for workload in workloads:
-            texts = [describe(at[workload, name]) if (workload, name) in at else "" for name in names]
-            body.append(f"| {WORKLOADS[workload].title} | " + " | ".join(texts) + " |")
-        return body
-
-    def step(result: Result) -> str:
-        assert result.median_s is not None
-        ratio = "" if result.contestant == BASELINE or result.ratio is None else f" ({ratio_text(result)})"
-        return duration(result.median_s) + ratio
-
-    def beginning(result: Result) -> str:
-        return f"{cold_and_warm(result, 'start_to_step_s')}, {result.peak_kb / 1024:.0f} MB"
-
-    head = " | ".join(CONTESTANTS[name].title for name in names)
-    rule = "|---|" + "---|" * len(names)
-    lines = [f"| median step (times flowc's) | {head} |", rule, *cells(step), ""]
-    lines += [f"| process start to first step (cold / warm cache), peak memory | {head} |", rule, *cells(beginning), ""]
-    return "\n".join([*lines, f"Measured {machine_line(found)}; {versions_line(results)}."])
+def start_text(result: Result | None) -> str:
+    """Cold and warm start, and the peak of memory."""
+    return "" if result is None or not result.is_sound else f"{cold_and_warm(result, 'start_to_step_s')}, {megabytes(result.peak_kb)}"
 
 
-def as_json(results: Sequence[Result], found: Machine, settings: dict[str, Any]) -> str:
-    """Everything, every round included, so that other figures can be computed later."""
-    rows = [{**asdict(r), "median_s": r.median_s, "ratio": r.ratio} for r in results]
-    return json.dumps({"machine": found, "settings": settings, "results": rows}, indent=1)
+def matrix(head: str, members: Mapping[str, Found], text: Callable[[Result | None], str]) -> list[list[str]]:
+    """A row for each workload, a column for each contestant that has a number anywhere."""
+    names = [name for name in CONTESTANTS if any(name in here and here[name].is_sound for here in members.values())]
+    rows = [[head, *(CONTESTANTS[name].title for name in names)]]
+    return rows + [[WORKLOADS[workload].title, *(text(here.get(name)) for name in names)] for workload, here in members.items()]
+
+
+def table_of_starts(members: Mapping[str, Found]) -> Table:
+    """Process start to first step."""
+    notes = [f"{WORKLOADS[name].title}: {line}" for name, here in members.items() for line in (*problems(here), *marks_of(name, here))]
+    return Table("process start to first step, cold / warm cache, and the peak of memory until then", matrix("", members, start_text), notes)
+
+
+def table_of_sizes(group: str, members: Mapping[str, Found]) -> Table:
+    """A line for each workload: the steps' times with their ratios, the baseline's own figures, and what came of the marks."""
+    baselines = {name: here.get(WORKLOADS[name].baseline) for name, here in members.items()}
+    figures = list(dict.fromkeys(figure for own in baselines.values() if own is not None for figure in own.figures))
+    head, *body = matrix(group, members, step_text)
+    rows = [[*head, *figures, "marks"]]
+    for cells, (name, here) in zip(body, members.items(), strict=True):
+        own = baselines[name]
+        met = [verdict.met for verdict in verdicts(WORKLOADS[name], here)]
+        outcome = "-" if not met or None in met else "met" if all(met) else "missed"
+        rows.append([*cells, *(figure_text(own.figures.get(figure)) if own is not None else "-" for figure in figures), outcome])
+    return Table(group, rows, [f"{name}, {line}" for name, here in members.items() for line in problems(here)])
+
+
+def marks_of(name: str, here: Found) -> list[str]:
+    return [f"mark: {verdict}" for verdict in verdicts(WORKLOADS[name], here)]
+
+
+# growth
+
+
+def growth_tables(members: Mapping[str, Found]) -> list[Table]:
+    """For each series how the first step, the step and memory grow; the last row is the exponent over the larger half of the sizes."""
+    found = []
+    series: dict[str, dict[str, Found]] = {}
+    for name, here in members.items():
+        series.setdefault(name.partition("/")[0], {})[name] = here
+    for family, those in series.items():
+        size = "depth" if family == "deep" else "batch"
+        for what, text, value in (
+            ("building, compiling and the first step", lambda r: cold_and_warm(r, "first_step_s"), lambda r: r.cold.first_step_s),
+            ("a step", lambda r: duration(r.median_s), lambda r: r.median_s),
+            ("peak memory", lambda r: megabytes(r.peak_kb), lambda r: r.peak_kb),
+        ):
+            rows = matrix(f"{what}, by {size}", those, lambda r, text=text: text(r) if r is not None and r.is_sound else "-")
+            for cells, name in zip(rows[1:], those, strict=True):
+                cells[0] = str(WORKLOADS[name].size[size])
+            names = [name for name in CONTESTANTS if any(name in here and here[name].is_sound for here in those.values())]
+            points = {
+                name: [(WORKLOADS[w].size[size], value(here[name])) for w, here in those.items() if name in here and here[name].is_sound] for name in names
+            }
+            rows.append(["grows with the power", *(exponent_text(points[name]) for name in names)])
+            found.append(Table(rows[0][0], rows, [f"{name}, {line}" for name, here in those.items() for line in problems(here)] if what == "a step" else []))
+    return found
+
+
+def exponent_text(points: Sequence[tuple[float, float]]) -> str:
+    """The slope of the logarithms over the larger half of the sizes, at least three of them; a dash for fewer points."""
+    last = points[-max(3, len(points) // 2) :]
+    if len(last) < 3:
+        return "-"
+    x, y = [math.log(size) for size, _ in last], [math.log(value) for _, value in last]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
+    return f"{slope:.2f}"

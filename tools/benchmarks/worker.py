@@ -1,10 +1,10 @@
-"""A process that holds one contestant and one workload and does what it is told, one JSON line in, one JSON line out.
+"""A process that holds one contestant and does what it is told, one JSON line in, one JSON line out.
 
-    python -m benchmarks.worker tensorflow softmax
-    < {"do": "first"}               > {"import_s": 3.1, "data_s": 0.01, "build_s": 0.1, "first_step_s": 0.05, "versions": {...}}
-    < {"do": "run", "steps": 500}   > {"seconds": 0.21}
-    < {"do": "memory"}              > {"peak_kb": 501234}
-    < {"do": "prove"}               > {"trace": [23.6, 4.01], "steps": 1000, "loss": 0.04}
+    python -m benchmarks.worker tensorflow
+    < {"do": "first", "workload": "softmax"}               > {"import_s": 3.1, "data_s": 0.01, "build_s": 0.1, "first_step_s": 0.05, ...}
+    < {"do": "run", "workload": "softmax", "steps": 500}   > {"seconds": 0.21}
+    < {"do": "memory"}                                     > {"peak_kb": 501234}
+    < {"do": "prove", "workload": "softmax"}               > {"trace": [23.6, 4.01], "steps": 1000, "answer": 0.04, "figures": {}}
     < {"do": "quit"}
 
 A command that fails answers {"error": "..."} and the process goes on. Whatever the peer prints goes to standard error.
@@ -16,38 +16,49 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import sys
 import time
 import traceback
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 
+@dataclass
+class Open:
+    """A workload that is ready to run."""
+
+    workload: Any
+    data: Any
+    program: Any
+    steps_done: int = 0
+
+
 class Worker:
-    """One contestant on one workload; nothing is imported before `first`."""
+    """One contestant, which is imported by the first `first`."""
 
-    def __init__(self, contestant: str, workload: str) -> None:
-        self.contestant, self.workload = contestant, workload
-        self.steps_done = 0
+    def __init__(self, contestant: str) -> None:
+        self.contestant = contestant
+        self.library: Any = None
+        self.opened: dict[str, Open] = {}
 
-    def first(self) -> dict[str, Any]:
+    def first(self, workload: str) -> dict[str, Any]:
         """Imports the peer, builds the program and runs its first step; seconds of each, of making the data between, and versions."""
+        from .catalogue import WORKLOADS
         from .contestants import CONTESTANTS
 
-        contestant = CONTESTANTS[self.contestant]
+        contestant, chosen = CONTESTANTS[self.contestant], WORKLOADS[workload]
         before = time.perf_counter()
-        __import__(contestant.imported)
-        self.builder = contestant.load()
+        if self.library is None:
+            self.library = contestant.load()
         imported = time.perf_counter()
-        from .workloads import WORKLOADS
-
-        self.data = WORKLOADS[self.workload].make()
+        data = chosen.make()
         made = time.perf_counter()
-        self.program = self.builder(self.workload, self.data)
+        program = chosen.builder(self.contestant)(self.library, chosen, data)
         built = time.perf_counter()
-        self.program.steps(1)
+        program.steps(1)
         stepped = time.perf_counter()
-        self.steps_done = 1
+        self.opened[workload] = Open(chosen, data, program, 1)
         return {
             "import_s": imported - before,
             "data_s": made - imported,
@@ -56,34 +67,44 @@ class Worker:
             "versions": versions(contestant.package),
         }
 
-    def run(self, steps: int) -> dict[str, Any]:
+    def run(self, workload: str, steps: int) -> dict[str, Any]:
         """Runs a few steps to wake what sleeps, then times `steps` of them."""
-        self.program.steps(max(1, steps // 20))
+        at = self.opened[workload]
+        at.program.steps(max(1, steps // 20))
         start = time.perf_counter()
-        self.program.steps(steps)
+        at.program.steps(steps)
         seconds = time.perf_counter() - start
-        self.steps_done += steps + max(1, steps // 20)
+        at.steps_done += steps + max(1, steps // 20)
         return {"seconds": seconds}
 
     def memory(self) -> dict[str, Any]:
-        """The most memory that this process has held, in kB (Linux counts ru_maxrss so)."""
-        return {"peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+        """The most memory that this process has held, in kB. `ru_maxrss` would count what the process that started this one had held."""
+        peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+        return {"peak_kb": int(peak.split()[1])}
 
-    def prove(self) -> dict[str, Any]:
-        """The losses of a fresh program at the start and after three steps, and of the timed one after enough steps."""
-        from .workloads import WORKLOADS
+    def prove(self, workload: str) -> dict[str, Any]:
+        """The answers of a program at the start and after three steps, and of the timed one after enough steps.
 
-        workload = WORKLOADS[self.workload]
-        fresh = self.builder(self.workload, self.data)
-        trace = [fresh.loss()]
-        for _ in workload.trace[1:]:
-            fresh.steps(3)
-            trace.append(fresh.loss())
-        missing = workload.proof_steps - self.steps_done
+        Where steps change nothing the timed program answers for both; a training step is built anew.
+        """
+        at = self.opened[workload]
+        chosen, program = at.workload, at.program
+        if chosen.trains:
+            program = chosen.builder(self.contestant)(self.library, chosen, at.data)
+        trace = [program.answer()]
+        for _ in range(chosen.answer_count - 1):
+            program.steps(3)
+            trace.append(program.answer())
+        missing = chosen.proof_steps - at.steps_done
         if missing > 0:
-            self.program.steps(missing)
-            self.steps_done += missing
-        return {"trace": trace, "steps": self.steps_done, "loss": self.program.loss()}
+            at.program.steps(missing)
+            at.steps_done += missing
+        return {"trace": trace, "steps": at.steps_done, "answer": at.program.answer(), "figures": at.program.figures()}
+
+    def close(self, workload: str) -> dict[str, Any]:
+        """Forgets a workload and its memory."""
+        self.opened.pop(workload)
+        return {}
 
 
 def versions(package: str) -> dict[str, str]:
@@ -107,7 +128,7 @@ def serve(worker: Any, commands: TextIO, answers: TextIO) -> None:
         if name == "quit":
             return
         try:
-            if name not in ("first", "run", "memory", "prove"):
+            if name not in ("first", "run", "memory", "prove", "close"):
                 raise ValueError(f"no command {name!r}")
             answer = getattr(worker, name)(**command)
         except Exception as error:  # a peer may raise anything, and the answer must say what
@@ -123,7 +144,7 @@ def main() -> None:
     """Keeps the real standard output for answers and points the file descriptor, which peers write to, at standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    serve(Worker(sys.argv[1], sys.argv[2]), sys.stdin, answers)
+    serve(Worker(sys.argv[1]), sys.stdin, answers)
 
 
 if __name__ == "__main__":
