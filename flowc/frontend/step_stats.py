@@ -8,7 +8,10 @@ for kernel in metadata.step_stats.dev_stats[0].node_stats:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from flowc.frontend.app import RunOptions, Settings
 
@@ -21,8 +24,8 @@ def is_traced(options: Any) -> bool:
     return isinstance(options, RunOptions) and bool(options.trace_level == RunOptions.FULL_TRACE)
 
 
-def step_stats(call: Any) -> Settings:
-    """The times of a prepared call's kernels, measured once more on copies of its arrays: `dev_stats[0].node_stats`.
+def step_stats(call: Any, fed: Sequence[np.ndarray]) -> Settings:
+    """The times of a prepared call's kernels, measured once more on copies of what is fed and of its arrays: `dev_stats[0].node_stats`.
 
     Each kernel has node_name, all_start_micros (since the step's start), op_end_rel_micros and all_end_rel_micros (what it takes, with its
     fraction), timeline_label, and flowc's own `nodes` (names in the user's graph) and `lines`. Programs that are not compiled have none.
@@ -31,7 +34,8 @@ def step_stats(call: Any) -> Settings:
 
     kernels: list[Settings] = []
     start = 0.0
-    for kernel in profile(call.executable, call.args, RUNS, limits=False).kernels if call.executable.backend == "cpu" else ():
+    args = [*fed, *call.args[len(fed) :]]
+    for kernel in profile(call.executable, args, RUNS, limits=False).kernels if call.executable.backend == "cpu" else ():
         taken = kernel.seconds * 1e6
         label = f"{kernel.name} = {', '.join(kernel.nodes)} ({', '.join(kernel.lines)})"
         times = {"all_start_micros": start, "op_start_rel_micros": 0, "op_end_rel_micros": taken, "all_end_rel_micros": taken}

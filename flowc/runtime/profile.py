@@ -9,7 +9,6 @@ them, with the whole step between the rounds. Everything runs on copies: neither
 
 from __future__ import annotations
 
-import ctypes
 import os
 import statistics
 import time
@@ -178,8 +177,8 @@ class _Table:
 
     def __init__(self, executable: Executable, args: Sequence[np.ndarray]) -> None:
         binding = executable.binding(args)
-        self.table = type(binding.table).from_buffer_copy(binding.table)
-        self.address = ctypes.addressof(self.table)
+        self.table = binding.table.copy()
+        self.address = address(self.table)
         self.threads, self.extents = binding.threads, binding.extents
         self.copies: list[tuple[np.ndarray, np.ndarray]] = []
         self.keep: list[Any] = [binding]
