@@ -122,6 +122,13 @@ class Signature:
         return Argument(array, TensorType(as_dtype(array.dtype), shape), array.shape, placeholder_name(path))
 
 
+def as_arrays(function: str, paths: Sequence[str], values: Sequence[Any]) -> list[np.ndarray]:
+    """Arrays of leaves, numbers among them as `flowc.compile` takes them. TypeError and DTypeError name the path."""
+    found = [_array(function, path, value, None) for path, value in zip(paths, values, strict=True)]
+    weak = _weak_float([a for a in found if isinstance(a, np.ndarray)])
+    return [a if isinstance(a, np.ndarray) else np.array(a, _number_dtype(a, weak).numpy) for a in found]
+
+
 def add_argument(form: Form, value: Any, declared: bool, is_static: bool) -> bool:
     """Add the form of an argument like this one: what is traced the same way as it. False where native code has no form for it."""
     kind = type(value)
@@ -246,4 +253,4 @@ def _check_symbols(function: str, arguments: Sequence[Argument]) -> None:
                 raise ShapeError(f"{function}: extent {dim} is {known} in {where} and {extent} in {argument.name}", location=user_location())
 
 
-__all__ = ["BATCH", "Argument", "Signature", "add_argument", "placeholder_name"]
+__all__ = ["BATCH", "Argument", "Signature", "add_argument", "as_arrays", "placeholder_name"]

@@ -62,6 +62,10 @@ class Fetches:
         self.targets.append(node)
         return node
 
+    @property
+    def has_summary(self) -> bool:
+        return any(is_summary(node) for node in self.targets)
+
     def packer(self, positions: Sequence[int | None]) -> Pack:
         """The function from a run's results to the nest; positions: for each target where its result stands, None for none."""
         leaves = iter(positions)

@@ -249,6 +249,7 @@ FLOWC = Namespace(
         **listed("flowc.ir.types", "f16=F16 f32=F32 f64=F64 i8=I8 i16=I16 i32=I32 i64=I64 u8=U8 u16=U16 u32=U32 u64=U64"),
         **listed("flowc.frontend.trace", "compile Compiled"),
         **listed("flowc.frontend.differentiate", "grad value_and_grad"),
+        **listed("flowc.frontend.loops", "run_loop"),
         **listed(
             "flowc.frontend.short",
             "sum mean max min prod any all dot concatenate take arange astype clip relu softmax log_softmax logsumexp softplus gelu",

@@ -125,13 +125,28 @@ class Session(native.Desk):
         except (KeyError, TypeError):
             plan = self._plan(fetches, feed_dict)
         fed = plan.convert(feed_dict)
-        shapes = tuple([array.shape for array in fed])
-        call = plan.calls.get(shapes) or self._first_call(plan, fed)
+        call = self.call(plan, fed)
         results = call(*fed)
-        self._initialized.update(plan.signature.extraction.writes)
+        self.wrote(plan)
         if call.is_native:
-            self._remember(fetches, feed_dict, shapes, plan, call)
+            self._remember(fetches, feed_dict, fed, plan, call)
         return plan.pack(results)
+
+    def run_loop(
+        self, fetches: Any, steps: int, feed_dict: Mapping[Any, Any] | None = None, data: Mapping[Any, Any] | None = None, batch_size: int | None = None,
+        shuffle: bool | int | None = None, rows: Any = None, every: int | None = None,
+    ) -> Any:  # fmt: skip
+        """`run(fetches, ...)` `steps` times in one compiled call: the last run's values, and every variable as that many runs would leave it.
+
+        feed_dict: what is fed to every step alike. data: arrays for tensors, of which each step is fed `batch_size` rows: slices in order, the
+        first again after the last whole one; with `shuffle`, a seed or True (the graph's), each pass over the data in another random order;
+        with `rows`, whole numbers of shape [steps, batch_size], those. Rows of a pass that fill no batch are left out of it.
+        every: values are stacked, those of each `every`th step, [steps // every, ...]. Ctrl-C stops between steps; what they did stays done.
+        Raises what `run` raises, and FeedError for arguments that do not fit.
+        """
+        from flowc.frontend.loops import session_loop
+
+        return session_loop(self, fetches, steps, feed_dict, data, batch_size, shuffle, rows, every)
 
     def _run_traced(self, fetches: Any, feed_dict: Mapping[Any, Any] | None, options: Any, run_metadata: Any) -> Any:
         from flowc.frontend.step_stats import is_traced, step_stats
@@ -187,6 +202,14 @@ class Session(native.Desk):
             nodes[item.node] = key
         return list(nodes)
 
+    def call(self, plan: Plan, fed: list[Array]) -> Prepared:
+        """The prepared call of a plan for fed arrays."""
+        return plan.calls.get(tuple([array.shape for array in fed])) or self._first_call(plan, fed)
+
+    def wrote(self, plan: Plan) -> None:
+        """Note that a run has ended well: what it writes has a value now."""
+        self._initialized.update(plan.signature.extraction.writes)
+
     def _first_call(self, plan: Plan, fed: list[Array]) -> Any:
         """A prepared call for the shapes of `fed`, once all that is read has a value."""
         extraction = plan.signature.extraction
@@ -209,7 +232,7 @@ class Session(native.Desk):
 
     # what native code knows
 
-    def _remember(self, fetches: Any, feed_dict: Mapping[Any, Any] | None, shapes: tuple[tuple[int, ...], ...], plan: Plan, call: Prepared) -> None:
+    def _remember(self, fetches: Any, feed_dict: Mapping[Any, Any] | None, fed: list[Array], plan: Plan, call: Prepared) -> None:
         """Put a run on the desk: native code does the next one like it."""
         form = Form()
         try:
@@ -223,7 +246,7 @@ class Session(native.Desk):
                 form.leaf(position, ARRAY | CONVERT)
         elif feed_dict is not None:
             return
-        key = (*form.words, shapes)
+        key = (*form.words, *[array.shape for array in fed])
         if key in self._entries:
             return
         pack, items = plan.signature.flat or (FUNCTION, list(range(call.results)))
@@ -247,6 +270,10 @@ class Session(native.Desk):
             seeded = self.graph.seed is not None or self.graph.op_seeds
             self._counter = np.array(0 if seeded else secrets.randbits(62), np.uint64)
         return self._counter
+
+    def restart_draws(self) -> None:
+        """Count runs from 0 again: random draws are those of a seeded graph's first run."""
+        self._run_counter()[...] = 0
 
     def _note_growth(self) -> None:
         """Warn where one line has added nodes between runs several times: a loop that builds graph."""

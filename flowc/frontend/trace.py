@@ -215,7 +215,7 @@ class Compiled(native.Desk):
     def _trace(self, arguments: Sequence[Argument], rebuild: Structure) -> Trace:
         """Run the function once on placeholders."""
         graph = TraceGraph()
-        with graph.as_default(), _counted(_tracing):
+        with graph.as_default(), tracing():
             for dim in (d for a in arguments for d in a.type.dims):
                 for name in symbols(dim):
                     graph.claim_symbol(name)
@@ -288,12 +288,13 @@ class Compiled(native.Desk):
 
 
 @contextmanager
-def _counted(counter: np.ndarray) -> Iterator[None]:
-    counter += 1
+def tracing() -> Iterator[None]:
+    """While a function is run to trace it: compiled functions that it calls are then entered in Python."""
+    _tracing[0] += 1
     try:
         yield
     finally:
-        counter -= 1
+        _tracing[0] -= 1
 
 
 def _quick_key(value: Any, leaves: list[Any]) -> Any:

@@ -49,9 +49,9 @@ class Library:
         from flowc.codegen import words
         from flowc.codegen.cache import Cache, key
         from flowc.codegen.objects import LoadedProgram, assemble
-        from flowc.runtime import caller, filling, layout, spmd
+        from flowc.runtime import caller, filling, layout, looping, spmd
 
-        modules = (caller, filling, spmd)
+        modules = (caller, filling, spmd, looping)
         sources = [Path(m.__file__ or "").read_text(encoding="utf-8") for m in (*modules, layout, c, words)]
         folder, name = Cache(), key("\n".join(sources), {})
         code = folder.read(name)
@@ -59,7 +59,7 @@ class Library:
             text = words.llvm_text(*modules)
             code = assemble(text)
             folder.write(name, "# The runtime's native code, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
-        functions = [name for m in modules for name in vars(m) if name.startswith("flowc_")]
+        functions = {name for m in modules for name in vars(m) if name.startswith("flowc_")}
         loaded = LoadedProgram(code, (*functions, "flowc_known", "flowc_names"), permanent=True)
         self._loaded = loaded
         self._addresses = loaded.addresses

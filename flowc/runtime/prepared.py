@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowc.ir.dims import substitute
+from flowc.ir.interpret import bind_extents
 from flowc.runtime import layout, native, threads
 from flowc.runtime.arena import address
 from flowc.runtime.layout import ARRAY, LIST, RECORD_WORDS
@@ -140,6 +142,19 @@ class Prepared(native.Desk):
         with self.executable.lock:
             self._record[layout.GENERATION] = self.executable.place_slots(self.table, self.binding.offsets)
 
+    @property
+    def result_types(self) -> list[tuple[tuple[int, ...], np.dtype]]:
+        """The shape and dtype of each result."""
+        extents = bind_extents([p.type for p in self.executable.f.params], [a.shape for a in self.args])
+        results = self.executable.f.results
+        return [(tuple(int(substitute(d, extents)) for d in r.tensor.dims), r.tensor.dtype.numpy) for r in results]  # type: ignore[arg-type]
+
+    def copy(self) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
+        """A record and a table of their own for the same program and variables, and the slots there of the fed params and of the results."""
+        record, table = self._record.copy(), self.table.copy()
+        record[layout.TABLE] = address(table)
+        return record, table, self._leaf_slots, self._result_slots
+
     # memory
 
     def _lay_out(self) -> None:
@@ -174,6 +189,7 @@ class Prepared(native.Desk):
             after += [(middle, source, size) for middle, (_, source, size) in zip(between, targets, strict=True)]
             targets = [(target, middle, size) for middle, (target, _, size) in zip(between, targets, strict=True)]
         after += targets
+        self._leaf_slots, self._result_slots = [leaf[layout.SLOT] for leaf in leaves], result_slots
         self.table = np.array(table, np.int64)
         self._leaves = self._words(leaves)
         enter = functools.partial(threads.run, executable.entry, address(self.table), binding.threads)

@@ -19,7 +19,10 @@ import os
 import threading
 from typing import Any
 
+import numpy as np
+
 from flowc.codegen.barrier import STOP, WORKER_WORDS, WORKERS
+from flowc.runtime.arena import address
 
 MOST = 256  # threads that a pool can have
 
@@ -52,24 +55,37 @@ def run(entry: int, args: int, nthreads: int) -> None:
             native.dispatch(_base, entry, args, nthreads)
 
 
+def loop(words: np.ndarray, threads_at: int, steps: int, nthreads: int) -> None:
+    """Run the steps of a loop (`looping`). words: the loop's; threads_at: the place in them of how many threads each step has."""
+    native = _native or _start()
+    words[threads_at] = 1
+    if nthreads == 1:
+        native.loop(address(words), steps)
+        return
+    with _lock:
+        words[threads_at] = min(nthreads, 1 + _grow(nthreads - 1))
+        native.loop(address(words), steps)
+
+
 class _Native:
-    """The native functions of `spmd` as ctypes callables."""
+    """The native functions of `spmd` and `looping` as ctypes callables."""
 
     def __init__(self) -> None:
         from flowc.runtime.native import library
 
         loaded = library()
         word = ctypes.c_int64
-        address = ctypes.c_void_p  # an argument of this type takes half the time of an integer's
+        address_type = ctypes.c_void_p  # an argument of this type takes half the time of an integer's
 
         def function(name: str, *types: Any) -> Any:
             return ctypes.CFUNCTYPE(None, *types)(loaded.address(name))
 
-        self.alone = function("flowc_alone", address, address)
-        self.dispatch = function("flowc_dispatch", address, address, address, word)
+        self.alone = function("flowc_alone", address_type, address_type)
+        self.dispatch = function("flowc_dispatch", address_type, address_type, address_type, word)
         self.work = function("flowc_work", word, word)
         self.prepare = function("flowc_prepare", word)
         self.wake = function("flowc_wake", word)
+        self.loop = function("flowc_loop", address_type, word)
 
 
 def _word(place: int) -> ctypes.c_int64:
