@@ -60,10 +60,10 @@ def taken_apart(flat: Expr, shape: Shape, stops: Mapping[str, Expr]) -> Index | 
     if len(moving) == 2 and isinstance(flat, Apply) and flat.function == "add":
         row, column = flat.args
         columns = extent(shape[moving[1]])
-        if isinstance(row, Apply) and row.function == "mul" and isinstance(column, Var) and column.name in stops:
-            if is_same(row.args[1], columns) and is_same(stops[column.name], columns):
-                index = dict(zip(moving, (row.args[0], column), strict=True))
-                return tuple(index.get(position, ZERO) for position in range(len(shape)))
+        is_row = isinstance(row, Apply) and row.function == "mul" and is_same(row.args[1], columns)
+        if is_row and isinstance(column, Var) and column.name in stops and is_same(stops[column.name], columns):
+            index = dict(zip(moving, (row.args[0], column), strict=True))  # type: ignore[attr-defined]
+            return tuple(index.get(position, ZERO) for position in range(len(shape)))
     return None
 
 

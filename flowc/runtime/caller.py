@@ -14,9 +14,6 @@ from __future__ import annotations
 
 from flowc.codegen.words import Known, copy_bytes, enter, load, stack, store
 from flowc.runtime.cpython import (
-    ARRAY_DATA,
-    FIRST_SLOT,
-    OB_TYPE,
     Py_DecRef,
     Py_IncRef,
     Py_None,
@@ -40,6 +37,7 @@ from flowc.runtime.cpython import (
     PyTuple_SetItem,
     PyTuple_Size,
 )  # fmt: skip
+from flowc.runtime.fields import ARRAY_DATA, FIRST_SLOT, OB_TYPE
 from flowc.runtime.filling import fill_all
 from flowc.runtime.layout import (
     AFTER,

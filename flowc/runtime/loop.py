@@ -50,13 +50,12 @@ class Batches:
         if self.random is None:
             starts = np.arange(begin, self.step) % per_pass * self.size
             return starts[:, None] + np.arange(self.size)
-        parts, there = [self._ready], len(self._ready)
-        while there < steps:
-            parts.append(self.random.permutation(self.count)[: per_pass * self.size].reshape(per_pass, self.size))
-            there += per_pass
-        found = np.concatenate(parts)
+        passes = max(0, -(-(steps - len(self._ready)) // per_pass))
+        orders = np.tile(np.arange(self.count), (passes, 1))
+        orders = self.random.permuted(orders, axis=1, out=orders)[:, : per_pass * self.size]
+        found = np.concatenate([self._ready, orders.reshape(-1, self.size)])
         self._ready = found[steps:]
-        return np.ascontiguousarray(found[:steps])
+        return found[:steps]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ import ctypes
 import inspect
 import struct
 import sys
-import sysconfig
 import threading
 from functools import cache
 from pathlib import Path
@@ -23,8 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from flowc.runtime import cpython as c
+from flowc.runtime import fields as c
 
+EXPORTS = ("flowc_call", "flowc_alone", "flowc_dispatch", "flowc_work", "flowc_prepare", "flowc_wake", "flowc_loop")
+_HERE = Path(__file__).parent
+_SOURCES = [_HERE / f"{name}.py" for name in ("caller", "filling", "spmd", "looping", "layout", "fields", "cpython")]
+_SOURCES.append(_HERE.parent / "codegen" / "words.py")
 _lock = threading.Lock()
 _kept: list[Any] = []  # definitions of methods, which the interpreter points to for ever
 _IN_PYTHON = sys.intern("in_python")
@@ -46,21 +49,15 @@ class Library:
     """The loaded code. address(name): of an exported function."""
 
     def __init__(self) -> None:
-        from flowc.codegen import words
         from flowc.codegen.cache import Cache, key
-        from flowc.codegen.objects import LoadedProgram, assemble
-        from flowc.runtime import caller, filling, layout, looping, spmd
+        from flowc.codegen.objects import LoadedProgram
 
-        modules = (caller, filling, spmd, looping)
-        sources = [Path(m.__file__ or "").read_text(encoding="utf-8") for m in (*modules, layout, c, words)]
-        folder, name = Cache(), key("\n".join(sources), {})
+        folder, name = Cache(), key("\n".join(f.read_text(encoding="utf-8") for f in _SOURCES), {})
         code = folder.read(name)
         if code is None:
-            text = words.llvm_text(*modules)
-            code = assemble(text)
+            text, code = _assembled()
             folder.write(name, "# The runtime's native code, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
-        functions = {name for m in modules for name in vars(m) if name.startswith("flowc_")}
-        loaded = LoadedProgram(code, (*functions, "flowc_known", "flowc_names"), permanent=True)
+        loaded = LoadedProgram(code, (*EXPORTS, "flowc_known", "flowc_names"), permanent=True)
         self._loaded = loaded
         self._addresses = loaded.addresses
         word = ctypes.CFUNCTYPE(ctypes.c_int64)
@@ -72,6 +69,16 @@ class Library:
 
     def address(self, name: str) -> int:
         return self._addresses[name]
+
+
+def _assembled() -> tuple[str, bytes]:
+    """LLVM text and object code of the native code's modules, which are not imported where the code is in the cache."""
+    from flowc.codegen.objects import assemble
+    from flowc.codegen.words import llvm_text
+    from flowc.runtime import caller, filling, looping, spmd
+
+    text = llvm_text(caller, filling, spmd, looping)
+    return text, assemble(text)
 
 
 @cache
@@ -121,7 +128,7 @@ def unsupported() -> str:
     """Why native calls cannot be used with this interpreter, empty where they can."""
     if sys.implementation.name != "cpython" or struct.calcsize("P") != 8:
         return f"{sys.implementation.name} of {8 * struct.calcsize('P')} bits is not known"
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if "t" in sys.abiflags:  # built without a lock of its own, where objects begin with other fields
         return "the interpreter has no lock of its own"
     wrong = [what for what, holds in _expectations() if not holds]
     return f"the layout of {', '.join(wrong)} is not the known one" if wrong else ""

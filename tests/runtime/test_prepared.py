@@ -300,10 +300,10 @@ def test_where_native_calls_cannot_be_used_python_does_the_same(monkeypatch):
 
 
 def test_what_native_code_takes_for_granted_is_compared_with_the_interpreter(monkeypatch):
-    from flowc.runtime import cpython
+    from flowc.runtime import fields
 
     assert native.unsupported() == ""
-    monkeypatch.setattr(cpython, "ARRAY_DIMS", cpython.ARRAY_STRIDES)
+    monkeypatch.setattr(fields, "ARRAY_DIMS", fields.ARRAY_STRIDES)
     native.unsupported.cache_clear()
     try:
         assert native.unsupported() == "the layout of arrays is not the known one"
