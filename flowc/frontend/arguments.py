@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from flowc.errors import DTypeError, ShapeError, user_location
-from flowc.frontend.containers import LEAF, Structure, flatten, static
+from flowc.frontend.containers import LEAF, STATIC_TYPES, Structure, flatten, static
 from flowc.ir.dims import Dim, Sym
 from flowc.ir.types import BOOL, F32, I32, I64, DType, TensorType, as_dtype
+from flowc.runtime.layout import ARRAY, CONVERT, FLOAT, INT
+from flowc.runtime.prepared import Form
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 BATCH = Sym.named("batch")
@@ -89,6 +91,11 @@ class Signature:
         bound = inspect.BoundArguments(self.parameters, values)  # type: ignore[arg-type]
         return bound.args, bound.kwargs
 
+    def positional(self, count: int) -> list[str]:
+        """The parameters' names of `count` positional arguments; no name for those of `*args`."""
+        names = [p.name for p in self.parameters.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+        return names + [""] * (count - len(names))
+
     def sample(self) -> tuple[list[Argument], Structure] | None:
         """Leaves of the declared types, each symbol with an extent of its own; None where a required parameter has no declared type."""
         needed = [p.name for p in self.parameters.parameters.values() if p.default is p.empty and p.kind not in _VARIADIC]
@@ -113,6 +120,38 @@ class Signature:
         if name in self.batch and shape:
             shape = (BATCH, *shape[1:])
         return Argument(array, TensorType(as_dtype(array.dtype), shape), array.shape, placeholder_name(path))
+
+
+def as_arrays(function: str, paths: Sequence[str], values: Sequence[Any]) -> list[np.ndarray]:
+    """Arrays of leaves, numbers among them as `flowc.compile` takes them. TypeError and DTypeError name the path."""
+    found = [_array(function, path, value, None) for path, value in zip(paths, values, strict=True)]
+    weak = _weak_float([a for a in found if isinstance(a, np.ndarray)])
+    return [a if isinstance(a, np.ndarray) else np.array(a, _number_dtype(a, weak).numpy) for a in found]
+
+
+def add_argument(form: Form, value: Any, declared: bool, is_static: bool) -> bool:
+    """Add the form of an argument like this one: what is traced the same way as it. False where native code has no form for it."""
+    kind = type(value)
+    leaf = len(form.leaves)
+    if is_static or isinstance(value, STATIC_TYPES):
+        form.same(value)
+    elif kind is np.ndarray:
+        form.leaf(leaf, ARRAY | CONVERT if declared else ARRAY)
+    elif declared:
+        form.leaf(leaf, ARRAY | CONVERT)
+    elif kind in (float, np.float32, np.float64):
+        form.leaf(leaf, FLOAT)
+    elif kind is int and -(2**31) <= value < 2**31:
+        form.leaf(leaf, INT)
+    elif kind is list or kind is tuple:
+        (form.list if kind is list else form.tuple)(len(value))
+        return all(add_argument(form, item, False, False) for item in value)
+    elif kind is dict:
+        form.dict(list(value))
+        return all(add_argument(form, item, False, False) for item in value.values())
+    else:
+        return False
+    return True
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -214,4 +253,4 @@ def _check_symbols(function: str, arguments: Sequence[Argument]) -> None:
                 raise ShapeError(f"{function}: extent {dim} is {known} in {where} and {extent} in {argument.name}", location=user_location())
 
 
-__all__ = ["BATCH", "Argument", "Signature", "placeholder_name"]
+__all__ = ["BATCH", "Argument", "Signature", "add_argument", "as_arrays", "placeholder_name"]

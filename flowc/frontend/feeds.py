@@ -15,6 +15,7 @@ from flowc.frontend.convert import cast_array, is_tensor
 from flowc.ir.node import Node
 from flowc.ir.types import TensorType
 from flowc.ops.summary import STRING
+from flowc.runtime.arena import plain
 
 Converter = Callable[[Any], np.ndarray]
 
@@ -31,7 +32,7 @@ def converter(node: Node) -> Converter:
         kind = value.__class__
         if kind is ndarray:
             if value.dtype == target:
-                return value if value.flags.c_contiguous else value.copy()  # type: ignore[no-any-return]
+                return plain(value, target)
         elif kind is list and is_float:
             try:
                 return array(value, target)
@@ -54,7 +55,7 @@ def _cast(node: Node, value: Any) -> np.ndarray:
     if found.dtype.kind not in "biuf":
         raise _refused(node, f"a value of type {_type_name(value, found)} cannot be cast to {node.tensor.dtype}")
     try:
-        return np.array(cast_array(found, node.tensor.dtype, value), order="C", copy=None)
+        return plain(cast_array(found, node.tensor.dtype, value), node.tensor.dtype.numpy)
     except DTypeError as error:
         raise _refused(node, error.what) from None
 

@@ -18,6 +18,8 @@ from flowc.frontend.tensor import Operation
 from flowc.ir.node import Node
 from flowc.ir.op import EMPTY, OPS
 from flowc.ir.types import TensorType
+from flowc.runtime.layout import LIST, ONE, TUPLE
+from flowc.runtime.prepared import Form
 
 Pack = Callable[[Sequence[np.ndarray]], Any]
 
@@ -64,12 +66,45 @@ class Fetches:
         self.targets.append(node)
         return node
 
+    @property
+    def has_summary(self) -> bool:
+        return any(is_summary(node) for node in self.targets)
+
     def packer(self, positions: Sequence[int | None]) -> Pack:
         """The function from a run's results to the nest; positions: for each target where its result stands, None for none."""
         leaves = iter(positions)
         return _packer(self.key, leaves)
 
 
+    def flat(self, positions: Sequence[int | None]) -> tuple[int, list[int]] | None:
+        """For one fetch, or a plain list or tuple of fetches: (ONE, LIST or TUPLE, for each the place of its result, -1 for None)."""
+        key: Any = self.key
+        if isinstance(key, Node) or key[0] is None:
+            return ONE, [_place(key, positions[0])]
+        if key[0] not in (list, tuple) or not all(isinstance(k, Node) or k[0] is None for k in key[1:]):
+            return None
+        return (LIST if key[0] is list else TUPLE), [_place(k, p) for k, p in zip(key[1:], positions, strict=True)]
+
+
+def _place(key: Any, position: int | None) -> int:
+    return position if isinstance(key, Node) and position is not None else -1
+
+
+def add_fetches(form: Form, fetches: Any) -> None:
+    """The form of these fetches: the same objects in the same nest. TypeError for containers that are not plain ones."""
+    kind = type(fetches)
+    if kind is list or kind is tuple:
+        (form.list if kind is list else form.tuple)(len(fetches))
+        for item in fetches:
+            add_fetches(form, item)
+    elif kind is dict:
+        form.dict(list(fetches))
+        for item in fetches.values():
+            add_fetches(form, item)
+    elif isinstance(fetches, list | tuple | Mapping):
+        raise TypeError(f"{kind.__name__} is no plain container")
+    else:
+        form.same(fetches)
 def title(targets: Sequence[Node]) -> str:
     """The names of what is fetched, as a title: `loss, GradientDescent`."""
     return ", ".join(node.name.removesuffix("/run") for node in targets)

@@ -263,6 +263,7 @@ FLOWC = Namespace(
         **listed("flowc.frontend.trace", "compile Compiled"),
         **listed("flowc.frontend.differentiate", "grad value_and_grad"),
         **listed("flowc.frontend.profiling", "profile"),
+        **listed("flowc.frontend.loops", "run_loop"),
         **listed(
             "flowc.frontend.short",
             "sum mean max min prod any all dot concatenate take arange astype clip relu softmax log_softmax logsumexp softplus gelu layer_norm",

@@ -6,6 +6,7 @@
 
 A run's signature (what is fetched, what is fed) is worked out once: extraction, converters, the packing of results. For each set of
 fed shapes it holds a prepared call: a compiled program with its arrays. Variables' arrays stay where they are; programs write into them.
+The next run like one that went well is native code's alone (`runtime.caller`): `Session.run` below is entered for what is new, or wrong.
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ from typing import Any
 
 import numpy as np
 
+from flowc.config import settings
 from flowc.errors import FeedError, GraphError, Location, UninitializedError, user_location, warn
 from flowc.frontend.convert import is_column_against_row
 from flowc.frontend.feeds import Converter, check_shapes, converter
-from flowc.frontend.fetches import Fetches, title
+from flowc.frontend.fetches import Fetches, add_fetches, title
 from flowc.frontend.scope import Graph, get_default_graph, sessions
 from flowc.frontend.tensor import Tensor
 from flowc.frontend.variable import Variable
 from flowc.ir.function import Function
 from flowc.ir.node import Node
-from flowc.runtime import recorder
+from flowc.runtime import native, recorder
+from flowc.runtime.layout import ARRAY, CONVERT, FUNCTION, GUARD
+from flowc.runtime.prepared import Entry, Form, Prepared, desk
 from flowc.transforms.extract import Extraction, extract
 from flowc.transforms.specialize import Specializer
 
 Array = np.ndarray
 _LIST = object()  # in a signature's key: fetches came as a list
+_MOST_ENTRIES = 16  # runs that native code knows of one session
 _KEPT_CALLS = 64  # sets of fed shapes for which a plan keeps a prepared call
 _building = threading.RLock()  # threads that first run a graph at once build its programs once
 _GROWTHS_TO_WARN = 4  # nodes added by one line between runs, so many times in a row, are a loop
@@ -49,6 +54,7 @@ class Signature:
         self.executables: dict[Any, Any] = {}
         self.converters: list[Converter] = [converter(n) for n in self.extraction.feeds]
         self.pack = fetches.packer(self.extraction.fetches)
+        self.flat = fetches.flat(self.extraction.fetches)
 
     def executable(self, shapes: list[tuple[int, ...]]) -> Any:
         """The executable for fed shapes: one per family of shapes."""
@@ -64,20 +70,26 @@ class Signature:
 
 
 class Plan:
-    """A Signature inside one session. `calls` maps fed shapes to Calls; empty until every variable that is read has a value."""
+    """A Signature inside one session. `calls` maps fed shapes to calls; empty until every variable that is read has a value."""
 
-    __slots__ = ("calls", "converters", "counter", "latest", "pack", "signature")
+    __slots__ = ("calls", "converters", "pack", "signature")
 
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self.converters = signature.converters
         self.pack = signature.pack
-        self.calls: dict[tuple[tuple[int, ...], ...], Any] = {}
-        self.latest: Any = None  # the call of the last run: the next one most often has the same shapes
-        self.counter: Array | None = None
+        self.calls: dict[tuple[tuple[int, ...], ...], Prepared] = {}
+
+    def convert(self, feed_dict: Mapping[Any, Any] | None) -> list[Array]:
+        """What is fed as arrays."""
+        if feed_dict is None:
+            return []
+        if not isinstance(feed_dict, Mapping):
+            raise FeedError(f"feed_dict is a dict from tensors to values, not {type(feed_dict).__name__}", location=user_location())
+        return [convert(value) for convert, value in zip(self.converters, feed_dict.values(), strict=True)]
 
 
-class Session:
+class Session(native.Desk):
     """Runs parts of `graph` (by default the default graph) and keeps its variables' values. A context manager that closes itself.
 
     >>> import flowc as tf
@@ -100,6 +112,8 @@ class Session:
         self._counter: Array | None = None
         self._contexts: list[Any] = []
         self._closed = False
+        self.desk = None
+        self._entries: dict[Any, Entry] = {}
 
     def run(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: Any = None, run_metadata: Any = None) -> Any:
         """The values of `fetches` (a tensor, operation, variable, name, or a nest of lists, tuples and dicts of them) in the same nest.
@@ -119,24 +133,29 @@ class Session:
                 plan = self._plans[(fetches, *(feed_dict or ()))]
         except (KeyError, TypeError):
             plan = self._plan(fetches, feed_dict)
-        call = plan.latest
-        if call is not None:
-            with call.lock:
-                if call.fill(feed_dict.values() if feed_dict else ()):
-                    results = call.launch()
-                    if plan.counter is not None:
-                        plan.counter += 1  # in place: all calls of the session share it
-                    return plan.pack(results)
-        call, fed = self._call(plan, feed_dict)
-        with call.lock:
-            if not call.fill(fed):
-                raise AssertionError("converted feeds have the form that the call expects")
-            results = call.launch()
-            if plan.counter is not None:
-                plan.counter += 1
-        self._initialized.update(plan.signature.extraction.writes)
-        plan.latest = call
+        fed = plan.convert(feed_dict)
+        call = self.call(plan, fed)
+        results = call(*fed)
+        self.wrote(plan)
+        if call.is_native:
+            self._remember(fetches, feed_dict, fed, plan, call)
         return plan.pack(results)
+
+    def run_loop(
+        self, fetches: Any, steps: int, feed_dict: Mapping[Any, Any] | None = None, data: Mapping[Any, Any] | None = None, batch_size: int | None = None,
+        shuffle: bool | int | None = None, rows: Any = None, every: int | None = None,
+    ) -> Any:  # fmt: skip
+        """`run(fetches, ...)` `steps` times in one compiled call: the last run's values, and every variable as that many runs would leave it.
+
+        feed_dict: what is fed to every step alike. data: arrays for tensors, of which each step is fed `batch_size` rows: slices in order, the
+        first again after the last whole one; with `shuffle`, a seed or True (the graph's), each pass over the data in another random order;
+        with `rows`, whole numbers of shape [steps, batch_size], those. Rows of a pass that fill no batch are left out of it.
+        every: values are stacked, those of each `every`th step, [steps // every, ...]. Ctrl-C stops between steps; what they did stays done.
+        Raises what `run` raises, and FeedError for arguments that do not fit.
+        """
+        from flowc.frontend.loops import session_loop
+
+        return session_loop(self, fetches, steps, feed_dict, data, batch_size, shuffle, rows, every)
 
     def _run_traced(self, fetches: Any, feed_dict: Mapping[Any, Any] | None, options: Any, run_metadata: Any) -> Any:
         """A run through the traced program, where it is asked for: with FULL_TRACE, or inside `flowc.profile`."""
@@ -147,27 +166,22 @@ class Session:
             return self.run(fetches, feed_dict)
         with recorder.recording() as recording:
             plan = self._plan(fetches, feed_dict)
-            call, fed = self._call(plan, feed_dict)
-            with call.lock:
+            fed = plan.convert(feed_dict)
+            call = self.call(plan, fed)
+            with call.executable.lock:
                 results = recording.launch(f"run of {title(plan.signature.fetches.targets)}", call.executable, [*fed, *call.args[len(fed) :]])
-                if plan.counter is not None:
-                    plan.counter += 1
-            self._initialized.update(plan.signature.extraction.writes)
+                if call.counter is not None:
+                    call.counter += 1
+            self.wrote(plan)
             values = plan.pack(results)
         if wanted:
             run_metadata.take(recording.run)
         return values
 
-    def _call(self, plan: Plan, feed_dict: Mapping[Any, Any] | None) -> tuple[Any, list[Array]]:
-        """The prepared call for the shapes of the feeds, and the feeds as arrays."""
-        fed = [convert(value) for convert, value in zip(plan.converters, feed_dict.values(), strict=True)] if feed_dict else []
-        call = plan.calls.get(tuple([array.shape for array in fed]))
-        return (self._first_call(plan, fed) if call is None else call), fed
-
     def executable(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
         """The compiled program that `run` uses for these arguments: `.source`, `.source_path`, `.kernels`, `.module`, `.records`."""
         plan = self._plan(fetches, feed_dict)
-        fed = [convert(value) for convert, value in zip(plan.converters, (feed_dict or {}).values(), strict=True)]
+        fed = plan.convert(feed_dict)
         check_shapes(plan.signature.extraction.feeds, fed)
         return plan.signature.executable([array.shape for array in fed])
 
@@ -176,12 +190,8 @@ class Session:
     def _plan(self, fetches: Any, feed_dict: Any) -> Plan:
         if self._closed:
             raise GraphError("the session is closed", location=user_location())
-        if feed_dict is not None and not isinstance(feed_dict, Mapping):
-            raise FeedError(f"feed_dict is a dict from tensors to values, not {type(feed_dict).__name__}", location=user_location())
         feeds = self._feed_nodes(feed_dict or {})
         resolved = Fetches(self.graph, fetches)
-        from flowc.config import settings
-
         key = (resolved.key, tuple(feeds), settings())
         signatures = self.graph.signatures
         with _building:
@@ -212,6 +222,14 @@ class Session:
             nodes[item.node] = key
         return list(nodes)
 
+    def call(self, plan: Plan, fed: list[Array]) -> Prepared:
+        """The prepared call of a plan for fed arrays."""
+        return plan.calls.get(tuple([array.shape for array in fed])) or self._first_call(plan, fed)
+
+    def wrote(self, plan: Plan) -> None:
+        """Note that a run has ended well: what it writes has a value now."""
+        self._initialized.update(plan.signature.extraction.writes)
+
     def _first_call(self, plan: Plan, fed: list[Array]) -> Any:
         """A prepared call for the shapes of `fed`, once all that is read has a value."""
         extraction = plan.signature.extraction
@@ -224,13 +242,39 @@ class Session:
                 )  # fmt: skip
         executable = plan.signature.executable([array.shape for array in fed])
         rest = [self._place(v) for v in extraction.variables]
-        if extraction.uses_counter:
-            rest.append(self._run_counter())
-            plan.counter = rest[-1]
+        counter = self._run_counter() if extraction.uses_counter else None
+        if counter is not None:
+            rest.append(counter)
         if len(plan.calls) >= _KEPT_CALLS:
             plan.calls.clear()
-        call = plan.calls[tuple([array.shape for array in fed])] = executable.prepare(fed + rest, len(fed))
+        call = plan.calls[tuple([array.shape for array in fed])] = executable.prepare(fed + rest, len(fed), counter)
         return call
+
+    # what native code knows
+
+    def _remember(self, fetches: Any, feed_dict: Mapping[Any, Any] | None, fed: list[Array], plan: Plan, call: Prepared) -> None:
+        """Put a run on the desk: native code does the next one like it."""
+        form = Form()
+        try:
+            add_fetches(form, fetches)
+        except TypeError:
+            return
+        arguments = 2 if feed_dict is not None else 1
+        if type(feed_dict) is dict:
+            form.dict(list(feed_dict))
+            for position in range(len(feed_dict)):
+                form.leaf(position, ARRAY | CONVERT)
+        elif feed_dict is not None:
+            return
+        key = (*form.words, *[array.shape for array in fed])
+        if key in self._entries:
+            return
+        pack, items = plan.signature.flat or (FUNCTION, list(range(call.results)))
+        if len(self._entries) >= _MOST_ENTRIES:
+            self._entries.pop(next(iter(self._entries)))
+        self._entries[key] = call.entry(form, arguments, pack, items, plan.pack)
+        native.fast(Session, "run")
+        self.desk = desk(list(self._entries.values()), native.size_address(self._nodes), self._seen)
 
     def _place(self, variable: Node) -> Array:
         """The variable's array in this session, made when first needed; it is never replaced."""
@@ -247,10 +291,16 @@ class Session:
             self._counter = np.array(0 if seeded else secrets.randbits(62), np.uint64)
         return self._counter
 
+    def restart_draws(self) -> None:
+        """Count runs from 0 again: random draws are those of a seeded graph's first run."""
+        self._run_counter()[...] = 0
+
     def _note_growth(self) -> None:
         """Warn where one line has added nodes between runs several times: a loop that builds graph."""
         first = self._nodes[self._seen].loc
         self._seen = len(self._nodes)
+        if self.desk is not None:
+            self.desk[GUARD] = self._seen
         if first is None:
             return
         count = self._growths[first] = self._growths.get(first, 0) + 1
@@ -305,6 +355,8 @@ class Session:
     def close(self) -> None:
         """Forget the values; a closed session runs nothing."""
         self._closed = True
+        self.desk = None
+        self._entries.clear()
         self._plans.clear()
         self._values.clear()
         self._initialized.clear()

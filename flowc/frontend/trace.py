@@ -16,14 +16,15 @@ import functools
 import inspect
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from flowc.errors import FlowcError, GraphError, ShapeError, user_location
-from flowc.frontend.arguments import Argument, Signature
+from flowc.frontend.arguments import Argument, Signature, add_argument
 from flowc.frontend.containers import Structure, flatten
 from flowc.frontend.convert import convert, is_tensor
 from flowc.frontend.scope import Graph, get_default_graph
@@ -31,9 +32,11 @@ from flowc.ir.dims import symbols
 from flowc.ir.function import Function
 from flowc.ir.shown import Shown
 from flowc.ir.types import TensorType
-from flowc.runtime import recorder
+from flowc.runtime import native, recorder
+from flowc.runtime.arena import plain
 from flowc.runtime.executable import Executable, build
-from flowc.runtime.prepared import Prepared
+from flowc.runtime.layout import FUNCTION, LAST, LIST, ONE, TUPLE
+from flowc.runtime.prepared import Entry, Form, Prepared, desk
 from flowc.transforms.extract import Extraction, extract, identifier
 from flowc.transforms.pipeline import names as pass_names
 from flowc.transforms.pipeline import optimize
@@ -43,6 +46,7 @@ __all__ = ["Compiled", "compile"]
 
 
 KEPT_CALLS = 64  # sets of shapes whose prepared calls a compiled function keeps
+MOST_ENTRIES = 16  # forms of arguments that native code knows of one compiled function
 
 
 class TraceGraph(Graph):
@@ -78,30 +82,28 @@ class Plan:
     counter: np.ndarray = field(default_factory=lambda: np.zeros((), np.uint64))
 
     def __post_init__(self) -> None:
-        # the commonest answer, a tuple of different results in their order, needs no rebuilding
+        # the commonest answers, a row of different results in their order, and one result, need no rebuilding
         leaves = all(child.kind == "leaf" for child in self.structure.children)
-        self.is_row = self.structure.kind is tuple and leaves and self.places == tuple(range(len(self.function.results)))
+        in_order = self.places == tuple(range(len(self.function.results)))
+        kinds = {"leaf": ONE, tuple: TUPLE, list: LIST}
+        self.pack = kinds.get(self.structure.kind, FUNCTION) if leaves and in_order else FUNCTION
 
     def run(self, leaves: Sequence[Any]) -> Any:
-        results = self.run_again(leaves)
-        return self.answer(self._run_other(leaves) if results is None else results)
-
-    def run_again(self, leaves: Sequence[Any]) -> list[np.ndarray] | None:
-        """The results for arguments of the form that the last ones had; None where these have another."""
-        call = self.latest
+        arrays = [plain(np.asarray(leaf), dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True)]
+        shapes = tuple([a.shape for a in arrays])
+        call = self.calls.get(shapes)
         if call is None:
-            return None
-        with call.lock:
-            if not call.fill(leaves):
-                return None
-            results = call.launch()
-            if self.uses_counter:
-                self.counter += 1
-        return results
+            if len(self.calls) >= KEPT_CALLS:
+                self.calls.pop(next(iter(self.calls)))
+            rest = [self.counter] if self.uses_counter else []
+            call = self.calls[shapes] = self.executable.prepare([*arrays, *rest], len(arrays), *rest)
+        results = call(*arrays)
+        self.latest = call
+        return self.answer(results)
 
     def answer(self, results: list[np.ndarray]) -> Any:
         """Results in the structure of the function's answer."""
-        if self.is_row:
+        if self.pack == TUPLE:
             return tuple([result if result.ndim else result[()] for result in results])
         if self.structure.kind == "leaf":
             return _value(results[self.places[0]])
@@ -112,37 +114,12 @@ class Plan:
             taken.add(place)
         return self.structure.unflatten(values)
 
-    def _run_other(self, leaves: Sequence[Any]) -> list[np.ndarray]:
-        """A run whose arguments have not the form of the last one's."""
-        arrays = [_array(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True)]
-        shapes = tuple(a.shape for a in arrays)
-        call = self.calls.get(shapes)
-        if call is None:
-            if len(self.calls) >= KEPT_CALLS:
-                self.calls.pop(next(iter(self.calls)))
-            rest = [self.counter] if self.uses_counter else []
-            call = self.calls[shapes] = self.executable.prepare([*arrays, *rest], len(arrays))
-        self.latest = call
-        with call.lock:
-            if not call.fill(arrays):
-                raise AssertionError("converted arguments have the form that the call expects")
-            results = call.launch()
-            if self.uses_counter:
-                self.counter += 1
-        return results
-
-
-def _array(value: Any, dtype: np.dtype) -> np.ndarray:
-    if type(value) is np.ndarray and value.dtype is dtype and value.flags.c_contiguous and value.flags.aligned:
-        return value
-    return np.require(value, dtype, ["C", "A"])
-
 
 def _value(array: np.ndarray) -> Any:
     return array if array.ndim else array[()]
 
 
-class Compiled(Shown):
+class Compiled(Shown, native.Desk):
     """A compiled function. Called inside another traced function, or with tensors, it becomes part of that graph.
 
     `compilations` counts the builds: one per pattern of shapes. Errors: those of the ops, with the user's line; FeedError and
@@ -159,27 +136,43 @@ class Compiled(Shown):
         self._traces: dict[Any, Trace] = {}
         self._plans: dict[Any, Plan] = {}  # by what _quick_key makes of positional arguments
         self._last: Plan | None = None
-        self._flat: Plan | None = None  # the last plan of positional arrays alone: tried first, without a key
+        self.desk = None
+        self._entries: dict[Any, tuple[Entry, Plan]] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs and not self.signature.static and not recorder.active:
-            plan = self._flat
-            if plan is not None and len(args) == len(plan.dtypes) and not isinstance(get_default_graph(), TraceGraph):
-                for value, dtype in zip(args, plan.dtypes, strict=True):
-                    if value.__class__ is not np.ndarray or value.dtype is not dtype:
-                        break
-                else:
-                    results = plan.run_again(args)
-                    if results is not None:
-                        self._last = plan
-                        return plan.answer(results)
+        """The answer for these arguments. Native code (`runtime.caller`) gives it for arguments like those of an earlier call."""
+        if not kwargs and not self.signature.static and not native.paused[0]:
             leaves: list[Any] = []
-            key = _quick_key(args, leaves)
-            plan = self._plans.get(key)
-            if plan is not None and not isinstance(get_default_graph(), TraceGraph):
-                self._last = plan
-                return plan.run(leaves)
+            plan = self._plans.get(_quick_key(args, leaves))
+            if plan is not None:
+                return self._run(plan, leaves, args)
         return self._call(args, kwargs)
+
+    def _run(self, plan: Plan, leaves: Sequence[Any], args: tuple[Any, ...] | None) -> Any:
+        """Run a plan, and put it on the desk if positional arguments were all there was."""
+        self._last = plan
+        if self.desk is not None:
+            self.desk[LAST] = -1
+        answer = plan.run(leaves)
+        if args is not None and plan.latest is not None and plan.latest.is_native:
+            self._remember(plan, plan.latest, args)
+        return answer
+
+    def _remember(self, plan: Plan, call: Prepared, args: tuple[Any, ...]) -> None:
+        form = Form()
+        names = self.signature.positional(len(args))
+        if not all(add_argument(form, value, name in self.signature.declared, name in self.signature.static) for name, value in zip(names, args, strict=True)):
+            return
+        key = (*form.words, *(call.args[position].shape for position in range(call.fed)))
+        if key in self._entries:
+            return
+        if len(self._entries) >= MOST_ENTRIES:
+            self._entries.pop(next(iter(self._entries)))
+        entry = call.entry(form, len(args), plan.pack, range(call.results), plan.answer)
+        self._entries[key] = entry, plan
+        native.fast(Compiled, "__call__")
+        self.desk = desk([e for e, _ in self._entries.values()])
+        self.desk[LAST] = len(self._entries) - 1
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -194,20 +187,18 @@ class Compiled(Shown):
             return self._call_recorded(args, kwargs)
         arguments, rebuild = self.signature.bind(self.name, args, kwargs)
         plan = self._plan(arguments, rebuild)
-        self._last = plan
         leaves: list[Any] = []
         key = _quick_key(args, leaves)
         if key is not None and not kwargs and [np.shape(leaf) for leaf in leaves] == [a.shape for a in arguments]:
             self._plans[key] = plan
-            self._flat = plan if all(type(a) is np.ndarray for a in args) else None
-        return plan.run([a.value for a in arguments])
+        return self._run(plan, [a.value for a in arguments], None if kwargs else args)
 
     def _call_recorded(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call inside `flowc.profile`: through the traced program."""
         with recorder.recording() as recording:
             arguments, rebuild = self.signature.bind(self.name, args, kwargs)
             self._last = plan = self._plan(arguments, rebuild)
-            arrays = [_array(a.value, dtype) for a, dtype in zip(arguments, plan.dtypes, strict=True)]
+            arrays = [plain(np.asarray(a.value), dtype) for a, dtype in zip(arguments, plan.dtypes, strict=True)]
             with plan.executable.lock:
                 results = recording.launch(self.name, plan.executable, [*arrays, plan.counter] if plan.uses_counter else arrays)
                 if plan.uses_counter:
@@ -237,7 +228,7 @@ class Compiled(Shown):
     def _trace(self, arguments: Sequence[Argument], rebuild: Structure) -> Trace:
         """Run the function once on placeholders."""
         graph = TraceGraph()
-        with graph.as_default():
+        with graph.as_default(), tracing():
             for dim in (d for a in arguments for d in a.type.dims):
                 for name in symbols(dim):
                     graph.claim_symbol(name)
@@ -269,6 +260,8 @@ class Compiled(Shown):
 
     def _inspected(self) -> Plan:
         """The plan of the last call; where there was none yet, that of the declared types."""
+        if self.desk is not None and self.desk[LAST] >= 0:
+            return list(self._entries.values())[self.desk[LAST]][1]
         if self._last is None:
             bound = self.signature.sample()
             if bound is None:
@@ -305,6 +298,16 @@ class Compiled(Shown):
     def njit(self) -> Any:
         """A Numba function of the same arguments, flat and positional, for loops under `@numba.njit`."""
         return self._inspected().executable.njit()
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """While a function is run to trace it: compiled functions that it calls are then entered in Python."""
+    native.pause()
+    try:
+        yield
+    finally:
+        native.pause(-1)
 
 
 def _quick_key(value: Any, leaves: list[Any]) -> Any:

@@ -23,6 +23,8 @@ def drawer() -> Any:
 class Shown:
     """What IPython looks for. A form that cannot be had (no Graphviz, shapes not known yet) is None: IPython then takes another one."""
 
+    __slots__ = ()
+
     def _repr_html_(self) -> str | None:
         return drawer().html(self)  # type: ignore[no-any-return]
 

@@ -8,12 +8,12 @@ What is used more than once is named by a `Let` in the innermost open scope; sca
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from flowc.ir import loops
 from flowc.ir.dims import Shape
 from flowc.ir.function import CONSTANT, Function
-from flowc.ir.loops import Const, Expr, Let, Load, Statement, Var, extent
+from flowc.ir.loops import Apply, Const, Expr, Let, Load, Statement, Var, extent
 from flowc.ir.node import Node
 from flowc.ir.op import Element, Scalar
 from flowc.ir.scalar_text import scalar
@@ -50,6 +50,34 @@ def unravel(flat: Expr, shape: Shape) -> Index:
         index.append(rest if outermost else rest % extent(dim))
         rest = ZERO if outermost else rest // extent(dim)
     return tuple(reversed(index))
+
+
+def taken_apart(flat: Expr, shape: Shape, stops: Mapping[str, Expr]) -> Index | None:
+    """The index of a flat place that was put together as `row * columns + column`, without a division; None for others.
+
+    stops: where the loops around end that begin at 0, by their variables.
+    """
+    moving = [position for position, dim in enumerate(shape) if dim != 1]
+    if len(moving) == 2 and isinstance(flat, Apply) and flat.function == "add":
+        row, column = flat.args
+        columns = extent(shape[moving[1]])
+        is_row = isinstance(row, Apply) and row.function == "mul" and is_same(row.args[1], columns)
+        if is_row and isinstance(column, Var) and column.name in stops and is_same(stops[column.name], columns):
+            index = dict(zip(moving, (row.args[0], column), strict=True))  # type: ignore[attr-defined]
+            return tuple(index.get(position, ZERO) for position in range(len(shape)))
+    return None
+
+
+def is_same(left: Expr, right: Expr) -> bool:
+    """Whether two index expressions are the same number, spelled the same."""
+    match left, right:
+        case Const(a), Const(b):
+            return a == b
+        case Var(a), Var(b):
+            return a == b
+        case Apply(a, left_args), Apply(b, right_args):
+            return a == b and all(is_same(x, y) for x, y in zip(left_args, right_args, strict=True))
+    return False
 
 
 def align(index: Index, shape: Shape, target: Shape) -> Index:

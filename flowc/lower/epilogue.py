@@ -10,6 +10,7 @@ epilogue's stores. A nest that adds to its result in several places (or reads it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from flowc.ir import loops
@@ -18,7 +19,7 @@ from flowc.ir.loops import Alloc, Const, Expr, For, If, Let, Load, Statement, St
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
 from flowc.ir.types import I64
-from flowc.lower.element import ZERO, Flat, Index, unravel
+from flowc.lower.element import ZERO, Flat, Index, taken_apart, unravel
 from flowc.lower.kernel import KernelBuilder, spread
 from flowc.transforms.groups import is_view, squeezed
 
@@ -30,7 +31,7 @@ def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], 
     """
     if not all(_is_final(s, out) for s in statements):
         return None
-    return [_attach_one(k, root, out, s, results, keep) for s in statements]
+    return [_attach_one(k, root, out, s, results, keep, {}) for s in statements]
 
 
 def _is_final(statement: Statement, out: str) -> bool:
@@ -49,28 +50,33 @@ def _reads(e: Expr, buffer: str) -> bool:
     return isinstance(e, Load) and e.buffer == buffer or any(_reads(inner, buffer) for inner in loops.operands(e))
 
 
-def _attach_one(k: KernelBuilder, root: Node, out: str, statement: Statement, results: list[Node], keep: bool) -> Statement:
+def _attach_one(k: KernelBuilder, root: Node, out: str, statement: Statement, results: list[Node], keep: bool, stops: Mapping[str, Expr]) -> Statement:
+    """stops: where the loops around end that begin at 0, by their variables."""
     match statement:
         case For():
-            return replace(statement, body=_attach_all(k, root, out, statement.body, results, keep))
+            if isinstance(statement.start, Const) and statement.start.value == 0:
+                stops = {**stops, statement.var: statement.stop}
+            return replace(statement, body=_attach_all(k, root, out, statement.body, results, keep, stops))
         case If():
-            body = _attach_all(k, root, out, statement.body, results, keep)
-            return replace(statement, body=body, orelse=_attach_all(k, root, out, statement.orelse, results, keep))
+            body = _attach_all(k, root, out, statement.body, results, keep, stops)
+            return replace(statement, body=body, orelse=_attach_all(k, root, out, statement.orelse, results, keep, stops))
     return statement
 
 
-def _attach_all(k: KernelBuilder, root: Node, out: str, body: tuple[Statement, ...], results: list[Node], keep: bool) -> tuple[Statement, ...]:
+def _attach_all(
+    k: KernelBuilder, root: Node, out: str, body: tuple[Statement, ...], results: list[Node], keep: bool, stops: Mapping[str, Expr]
+) -> tuple[Statement, ...]:
     made: list[Statement] = []
     for statement in body:
         if isinstance(statement, Tile) and statement.out == out:
             made.extend(_with_tile(k, root, statement, results, keep))
-        elif isinstance(statement, For) and _line_of(statement, out) is not None:
+        elif isinstance(statement, For) and _line_of(statement, out) is not None and not _is_put_together(k, root, statement, stops):
             made.extend(_along_a_line(k, root, out, statement, results))
         elif isinstance(statement, Store) and statement.buffer == out:
             assert statement.index is not None
-            made.extend(_instead_of_store(k, root, out, statement, results))
+            made.extend(_instead_of_store(k, root, out, statement, results, stops))
         else:
-            made.append(_attach_one(k, root, out, statement, results, keep))
+            made.append(_attach_one(k, root, out, statement, results, keep, stops))
     return tuple(made)
 
 
@@ -106,6 +112,13 @@ def _line_of(loop: For, out: str) -> Expr | None:
     return None
 
 
+def _is_put_together(k: KernelBuilder, root: Node, line: For, stops: Mapping[str, Expr]) -> bool:
+    """Whether the loop's places are `row * columns + column`: then the index of each is known without a division."""
+    store = line.body[-1]
+    assert isinstance(store, Store) and store.index is not None
+    return not _flat(k, root) and taken_apart(store.index, root.tensor.dims, {**stops, line.var: line.stop}) is not None
+
+
 def _along_a_line(k: KernelBuilder, root: Node, out: str, line: For, results: list[Node]) -> list[Statement]:
     """A vector loop over one line of the result (`Nest` promises that it is one): where the line is, is worked out once."""
     elements = k.elements
@@ -139,18 +152,19 @@ def _reads_name(e: Expr, name: str) -> bool:
     return isinstance(e, Var) and e.name == name or any(_reads_name(inner, name) for inner in loops.operands(e))
 
 
-def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, results: list[Node]) -> list[Statement]:
+def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, results: list[Node], stops: Mapping[str, Expr]) -> list[Statement]:
     elements = k.elements
     assert store.index is not None
     elements.open()
-    at = elements.let("at", store.index, elements.scopes[-1])
     value = elements.let(f"{root.op.name}_sum", store.value, elements.scopes[-1])
-    index: Index = Flat((at,))
-    if not _flat(k, root):
-        index = tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
+    at = store.index
+    found: Index | None = None if _flat(k, root) else taken_apart(at, root.tensor.dims, stops)
+    if found is None:
+        at = elements.let("at", at, elements.scopes[-1])
+        found = Flat((at,)) if _flat(k, root) else tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
     if root in k.result_names:
         elements.scopes[-1].statements.append(Store(out, at, value))
-    _store_results(k, root, index, value, results)
+    _store_results(k, root, found, value, results)
     return list(elements.close())
 
 

@@ -23,6 +23,7 @@ from flowc.ops.inference import broadcast_shapes, shape_text
 from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
 
 MANY = 256  # rows or columns of a result for which an operand is copied beforehand
+LINE = 64  # rows of a result of one column that are summed side by side
 
 
 def _matmul_shape(x: TensorType, y: TensorType, transpose_a: bool, transpose_b: bool) -> Shape:
@@ -158,15 +159,34 @@ class _Product:
         return over((("batch", extent(self.count)), ("row", m)), (body,))
 
 
+    def line(self) -> Statement:
+        """The product of a transposed matrix and one column: sums of LINE rows side by side, so that the matrix is read as it lies."""
+        m, k = extent(self.m), extent(self.k)
+        block = counter("row_block", blocks(self.m, LINE))
+        count, row, step = smaller(m - block * LINE, LINE), var("row"), var("step")
+        x, y = Load(self.a, step * m + (block * LINE + row), self.dtype), Load(self.b, step, self.dtype)
+        body = (
+            Alloc("sums", self.dtype, size=LINE),
+            vector("row", count, Store("sums", row, lift(0, self.dtype))),
+            serial("step", k, vector("row", count, Store("sums", row, x * y, "add"))),
+            vector("row", count, Store(self.out, block * LINE + row, Load("sums", row, self.dtype))),
+        )
+        return over((("row_block", blocks(self.m, LINE)),), body)
+
+
+def _prefers_line(p: _Product) -> bool:
+    return p.transpose_a and p.n == 1 and p.count == 1 and p.dtype in TILED and (not isinstance(p.m, int) or p.m >= 4)
+
+
 def _prefers_dots(p: _Product) -> bool:
     """Whether plain loops beat register tiles, by the extents that are known.
 
-    A tile of fewer than 4 columns leaves most of a vector idle, and so does a product whose right matrix is a handful of numbers; with a
-    few rows, packing a transposed right matrix costs as much as the product.
+    A tile of fewer than 4 columns leaves most of a vector idle, and so does a product whose right matrix is a handful of numbers; one of a
+    few lines has hardly a sum to keep in registers; with a few rows, packing a transposed right matrix costs as much as the product.
     """
     if p.dtype not in TILED:
         return True
-    if isinstance(p.n, int) and (p.n < 4 or isinstance(p.k, int) and p.k * p.n <= 16):
+    if isinstance(p.n, int) and (p.n < 4 or isinstance(p.k, int) and (p.k * p.n <= 16 or p.k <= 4 and not p.transpose_b)):
         return True
     return p.transpose_b and isinstance(p.m, int) and p.m < 4
 
@@ -222,6 +242,8 @@ def _flipped(p: _Product, types: list[TensorType]) -> NestPlan:
 
 def _matmul_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
     p = _Product(inputs, out, types, result, attrs["transpose_a"], attrs["transpose_b"])
+    if _prefers_line(p):
+        return NestPlan((p.line(),))
     if _prefers_dots(p):
         return NestPlan((p.dots(),))
     if p.transpose_b and _prefers_flipped(p):

@@ -9,12 +9,14 @@ import numpy as np
 
 
 class Arena:
-    """base: the address, a multiple of 64 bytes, at which offsets count; generation: how often the memory has moved."""
+    """base: the address, a multiple of 64 bytes, at which offsets count; generation: how often the memory has moved;
+    generation_at: the address of that number."""
 
     def __init__(self) -> None:
         self.memory = np.empty(0, np.uint8)
         self.base = 0
-        self.generation = 0
+        self._moves = np.zeros(1, np.int64)
+        self.generation_at = address(self._moves)
         self._start = 0
 
     def reserve(self, size: int) -> None:
@@ -24,7 +26,11 @@ class Arena:
             begin = address(self.memory)
             self.base = (begin + 63) // 64 * 64
             self._start = self.base - begin
-            self.generation += 1
+            self._moves += 1
+
+    @property
+    def generation(self) -> int:
+        return int(self._moves[0])
 
     def view(self, offset: int, size: int, dtype: np.dtype) -> np.ndarray:
         """`size` bytes from `offset` on, as an array of `dtype`."""
@@ -35,3 +41,11 @@ class Arena:
 def address(array: np.ndarray) -> int:
     """The address of an array's first element."""
     return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+
+def plain(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """An array as compiled programs read it: of NumPy's own object for `dtype`, in C order and aligned; a copy only where it is not so."""
+    if array.dtype is dtype and array.flags.c_contiguous and array.flags.aligned and array.__class__ is np.ndarray:
+        return array
+    found = np.require(array, dtype, ["C", "A"])
+    return found if found.dtype is dtype else found.view(dtype)

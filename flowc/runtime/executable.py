@@ -9,7 +9,6 @@ One table of addresses and extents is all that crosses into the program. What de
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import threading
 from collections import OrderedDict
@@ -26,7 +25,9 @@ from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
 from flowc.ir.loops import Kernel
 from flowc.ir.shown import Shown
+from flowc.lower.memory import Place
 from flowc.lower.program import Program, plan
+from flowc.runtime import native
 from flowc.runtime.arena import Arena, address
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Records, expect_fused
@@ -39,7 +40,6 @@ builds = 0
 """How many executables this process has built: tests count with it."""
 
 PARALLEL_WORK = 2_000_000.0  # estimated operations below which a second thread costs more than it brings
-SMALL_RESULT = 4096  # bytes up to which a result is copied out of the binding's own memory
 KEPT_BINDINGS = 16  # sets of extents whose memory is kept
 
 
@@ -49,14 +49,13 @@ class Binding:
     the last one the whole size; `keep` keeps alive what the table points to; `generation`: the arena's when the table was filled."""
 
     extents: dict[str, int]
-    table: Any
-    table_address: int
+    table: np.ndarray
+    work: float  # an estimate of the operations of a run
     threads: int
     offsets: list[int]
     generation: int
     keep: list[Any]
     result_shapes: list[tuple[int, ...]]
-    staged: list[np.ndarray | None]  # for each result: the binding's own array where the result is small
 
 
 def build(f: Function) -> Executable:
@@ -76,7 +75,7 @@ class Executable(Shown):
         self.f = f
         self.backend = settings().backend
         self.records = Records()
-        self.lock = threading.Lock()
+        self.lock = native.lock() if self.backend == "cpu" else threading.Lock()
         self.arena = Arena()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
         self._symbols = _symbol_sources(f)
@@ -186,26 +185,27 @@ class Executable(Shown):
                 binding.generation = self.place_slots(binding.table, binding.offsets)
             return self.enter(binding, args)
 
-    def prepare(self, args: Sequence[np.ndarray], fed: int) -> Prepared:
-        """A caller for args like these: the first `fed` ones vary from call to call, the others are the same arrays each time."""
+    def prepare(self, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None = None) -> Prepared:
+        """A call for args like these: the first `fed` ones vary from run to run, the others are the same arrays each time.
+
+        counter: the one among those that counts the runs.
+        """
         from flowc.runtime.prepared import Prepared
 
-        return Prepared(self, args, fed)
+        return Prepared(self, args, fed, counter)
 
     def enter(self, binding: Binding, args: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run with params' addresses in the binding's table: give results a place, run, copy what has to be copied."""
         out: list[Any] = []
-        for slot, shape, dtype, staged in self._result_plan(binding):
-            if slot is None or staged is not None:
-                out.append(staged)
-            else:
-                fresh = np.empty(shape, dtype)
-                binding.table[slot] = address(fresh)
-                out.append(fresh)
-        for position, param in self._param_results:
+        for i, (shape, node) in enumerate(zip(binding.result_shapes, self.program.main.results, strict=True)):
+            slot = self.own_result_slot(i)
+            out.append(None if slot is None else np.empty(shape, node.tensor.dtype.numpy))
+            if slot is not None:
+                binding.table[slot] = address(out[-1])
+        for position, param in self.param_results:
             out[position] = args[param].reshape(binding.result_shapes[position]).copy()
         self._launch(binding, args, out)
-        for position, place in self._copied_results:
+        for position, place in self.copied_results:
             out[position] = self._read(binding, place, args, out).reshape(binding.result_shapes[position]).copy()
         if self.program.copies:
             values = [(args[i], self._read(binding, place, args, out)) for i, place in self.program.copies]
@@ -213,7 +213,7 @@ class Executable(Shown):
                 values = [(target, value.copy()) for target, value in values]
             for target, value in values:
                 target[...] = value.reshape(target.shape)
-        return [staged.copy() if staged is not None and result is staged else result for result, staged in zip(out, binding.staged, strict=True)]
+        return out
 
     def _launch(self, binding: Binding, args: Sequence[np.ndarray], out: list[Any]) -> None:
         if self.backend == "python":
@@ -221,7 +221,7 @@ class Executable(Shown):
             return
         from flowc.runtime.threads import run
 
-        run(self.entry, binding.table_address, binding.threads)
+        run(self.entry, address(binding.table), binding.threads)
 
     # memory
 
@@ -230,59 +230,45 @@ class Executable(Shown):
         slots = self._printed.slots
         return [(p.position, slots[id(p)]) for p in self.program.places if p.kind == "param"]
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether a run is the program alone: every result small and in its own place, nothing to copy before or after."""
-        return not (self._param_results or self._copied_results or self.program.copies)
+    def own_result_slot(self, position: int) -> int | None:
+        """The slot of a result that the program writes; None where it is a copy of something."""
+        place = self.program.results[position]
+        return self.slots[id(place)] if place.kind == "result" and place.position == position else None
 
     @cached_property
-    def _param_results(self) -> list[tuple[int, int]]:
+    def param_results(self) -> list[tuple[int, int]]:
+        """(result, param) where a result is what a param was before the run."""
         return [(i, p.position) for i, p in enumerate(self.program.results) if p.kind == "param"]
 
     @cached_property
-    def _copied_results(self) -> list[tuple[int, Any]]:
-        return [(i, p) for i, p in enumerate(self.program.results) if p.kind not in ("param", "result") or (p.kind == "result" and p.position != i)]
-
-    def _result_plan(self, binding: Binding) -> list[tuple[int | None, tuple[int, ...], np.dtype, np.ndarray | None]]:
-        slots = self._printed.slots
-        plans = []
-        for i, (node, place) in enumerate(zip(self.program.main.results, self.program.results, strict=True)):
-            own = place.kind == "result" and place.position == i
-            plans.append((slots[id(place)] if own else None, binding.result_shapes[i], node.tensor.dtype.numpy, binding.staged[i] if own else None))
-        return plans
+    def copied_results(self) -> list[tuple[int, Place]]:
+        """(result, place) where a result is a copy of what stands in a place after the run."""
+        return [(i, p) for i, p in enumerate(self.program.results) if p.kind != "param" and self.own_result_slot(i) is None]
 
     def _bind(self, args: Sequence[np.ndarray]) -> Binding:
         program, printed = self.program, self._printed
         extents = bind_extents([p.type for p in self.f.params], [a.shape for a in args])
         offsets = [0, *itertools.accumulate(program.slot_bytes(extents))]
         self.arena.reserve(offsets[-1])
-        table = (ctypes.c_int64 * self.table_size)()
+        table = np.zeros(self.table_size, np.int64)
         if self.backend == "cpu":
             from flowc.runtime.threads import control_block
 
             table[0] = control_block()
         keep: list[Any] = []
         shapes = [tuple(int(substitute(d, extents)) for d in r.tensor.dims) for r in program.main.results]  # type: ignore[arg-type]
-        staged: list[np.ndarray | None] = [None] * len(shapes)
         for place in program.places:
             slot = printed.slots[id(place)]
             if place.kind == "constant":
                 array = np.ascontiguousarray(program.constants[place.position].attrs["value"].array)
                 keep.append(array)
                 table[slot] = address(array)
-            elif place.kind == "result":
-                dtype = place.dtype.numpy
-                shape = shapes[place.position]
-                if int(np.prod(shape, dtype=np.int64)) * dtype.itemsize <= SMALL_RESULT:
-                    own = np.empty(shape, dtype)
-                    staged[place.position] = own
-                    table[slot] = address(own)
         for position, name in enumerate(program.extents):
             table[printed.first_extent + position] = extents[name]
         work = sum(step.work(extents) for step in program.steps)
         threads = settings().threads if work > PARALLEL_WORK else 1
         generation = self.place_slots(table, offsets)
-        return Binding(extents, table, ctypes.addressof(table), threads, offsets, generation, keep, shapes, staged)
+        return Binding(extents, table, work, threads, offsets, generation, keep, shapes)
 
     def place_slots(self, table: Any, offsets: Sequence[int]) -> int:
         """Write the slots' addresses into a table; the arena's generation that they belong to."""

@@ -1,163 +1,236 @@
-"""Prepared calls: a compiled program with its variables' addresses in place, so that a run is feeds in, one native call, results out.
+"""Prepared calls: a compiled program with its variables' addresses in place, for one set of shapes; a call is feeds in, results out.
 
     call = executable.prepare([x, y, W, b], fed=2)
-    if call.fill((xs, ys)):          # copied into the call's own small arrays, or their addresses noted
-        results = call.launch()
+    results = call(xs, ys)                                      # arrays of exactly those shapes and dtypes
+    entry = call.entry(Form().leaf(0, CONVERT).leaf(1), 2)      # for a desk: native code then runs it for lists, too
 
-Asking NumPy for an array's address costs a microsecond, copying a small array a tenth of that: so small feeds are copied.
+Where native calls cannot be used (another back end, an unknown interpreter), `Executable.run` does the same, slower.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowc.runtime import threads
+from flowc.ir.dims import substitute
+from flowc.ir.interpret import bind_extents
+from flowc.runtime import layout, native, threads
+from flowc.runtime.arena import address
+from flowc.runtime.layout import ARRAY, LIST, RECORD_WORDS
 
 if TYPE_CHECKING:
     from flowc.runtime.executable import Executable
 
-STAGED = 16384  # bytes up to which a feed is copied rather than pointed to
+STAGED = 16384  # bytes up to which a feed that has to be converted is converted by native code
+HELD_WORK = 20_000.0  # estimated operations, some microseconds, below which giving up the interpreter's lock costs more than it brings
+MOST_LEAVES = 1000  # feeds or results with which a call is native: some live on the stack
 
-Fill = Callable[[Any], bool]
+
+class Form:
+    """What arguments must look like, in the words that `filling.fill` reads; each method adds a piece, in order, and returns the form."""
+
+    def __init__(self) -> None:
+        self.words: list[int] = []
+        self.leaves: list[tuple[int, int]] = []  # places in `words` of leaves, as positions until the record is known
+        self.keep: list[Any] = []
+
+    def same(self, value: Any) -> Form:
+        """This very object."""
+        self.keep.append(value)
+        self.words += (layout.SAME, id(value))
+        return self
+
+    def leaf(self, position: int, accepts: int = ARRAY) -> Form:
+        """The fed param at `position`. accepts: ARRAY, CONVERT, FLOAT, INT of `layout`, together."""
+        self.leaves.append((len(self.words) + 1, position))
+        self.words += (layout.LEAF, 0, accepts)
+        return self
+
+    def list(self, count: int) -> Form:
+        """A list whose items have the next `count` forms."""
+        self.words += (layout.LIST_OF, count)
+        return self
+
+    def tuple(self, count: int) -> Form:
+        """A tuple whose items have the next `count` forms."""
+        self.words += (layout.TUPLE_OF, count)
+        return self
+
+    def dict(self, keys: Sequence[Any]) -> Form:
+        """A dict of these keys in this order; their items have the next forms."""
+        self.keep += keys
+        self.words += (layout.DICT_OF, len(keys), *(id(k) for k in keys))
+        return self
 
 
-class Prepared:
-    """A call of one executable for one set of shapes.
+class Entry:
+    """What a desk holds: a form of arguments, the call that takes them, and how its results are packed. owner: keeps the call alive."""
 
-    `fill(values)` takes the values to feed, one for each fed param, as they are (lists, arrays of other dtypes); False where one does not
-    have the expected form, and then nothing is run. `launch()` runs and gives the results. Both under `lock` where several Python threads share a session.
+    def __init__(
+        self, call: Prepared, form: Form, arguments: int, pack: int, items: Sequence[int], function: Callable[[list[Any]], Any] | None, owner: Any = None
+    ) -> None:
+        self.keep = (form.keep, function, call if owner is None else None)
+        words = list(form.words)
+        for place, position in form.leaves:
+            words[place] = call.leaf_address(position)
+        self.form = np.array(words, np.int64)
+        head = (call.record_address, id(self if owner is None else owner), arguments, address(self.form), pack, id(function), len(items), *items)
+        self.words = np.array(head, np.int64)
+
+
+def desk(entries: Sequence[Entry], guard_at: int | None = None, guard: int = 0, pauses: bool = True) -> np.ndarray:
+    """Words for the attribute `desk`: the entries are tried in turn while the word at address `guard_at`, if one is given, is `guard`.
+
+    pauses: not while native calls are paused (`native.pause`).
+    """
+    paused_at = address(native.paused if pauses else _ALWAYS)
+    guards = (paused_at, address(_ALWAYS) if guard_at is None else guard_at, guard)
+    return np.array([*guards, id(_FEED_DICT), 0, len(entries), *(address(e.words) for e in entries)], np.int64)
+
+
+_FEED_DICT = "feed_dict"  # as in every call that names it: the interpreter keeps one such string
+
+
+class Prepared(native.Desk):
+    """A call of one executable for one set of shapes: arrays of the fed params in, a list of results out; fresh arrays, NumPy scalars.
+
+    counter: the array behind one of the params that is not fed; every run adds one to it.
     """
 
-    fills: list[Fill]
-    fill: Callable[[Iterable[Any]], bool]
-
-    def __init__(self, executable: Executable, args: Sequence[np.ndarray], fed: int) -> None:
+    def __init__(self, executable: Executable, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None = None) -> None:
         self.executable = executable
-        self.lock = executable.lock
         self.args = list(args)
-        self.direct = False
-        if executable.backend == "interpret":
-            self.fills = [self._staged(i, None, array) for i, array in enumerate(args[:fed])]
-            self.fill = _together(self.fills)
-            return
-        self.binding = executable.binding(args)
-        self.table = type(self.binding.table).from_buffer_copy(self.binding.table)
-        self.table_address = ctypes.addressof(self.table)
-        self.arena = executable.arena
-        self.generation = self.binding.generation
-        slots = dict(executable.param_slots)
-        self.fills = []
-        for position, array in enumerate(args):
-            slot = slots.get(position)
-            if position >= fed:
-                if slot is not None:
-                    self.table[slot] = array.__array_interface__["data"][0]
-            elif array.nbytes <= STAGED:
-                self.fills.append(self._staged(position, slot, array))
-            else:
-                self.fills.append(self._pointed(position, slot, array))
-        self.fill = _together(self.fills)
-        self.direct = executable.backend == "cpu" and executable.is_plain and all(s is not None for s in self.binding.staged)
-        self.threads = self.binding.threads
-        self.entry = executable.entry
-        self.alone = threads.alone() if executable.backend == "cpu" and self.threads == 1 else None
-        self.results = [s for s in self.binding.staged if s is not None]
+        self.fed = fed
+        self.counter = counter
+        self.results = len(executable.f.results)
+        self.is_native = executable.backend == "cpu" and not native.unsupported() and max(fed, self.results) <= MOST_LEAVES
+        if self.is_native:
+            with executable.lock:
+                self._lay_out()
+            everything = Form()
+            for position in range(fed):
+                everything.leaf(position)
+            self._everything = Entry(self, everything, fed, LIST, range(self.results), None, owner=self)
+            native.fast(Prepared, "__call__")
+            self.desk = desk([self._everything], pauses=False)
 
-    def _staged(self, position: int, slot: int | None, like: np.ndarray) -> Fill:
-        own = np.empty(like.shape, like.dtype)
-        self.args[position] = own
-        if slot is not None:
-            self.table[slot] = own.__array_interface__["data"][0]
-        shape, dtype = own.shape, own.dtype
-        rows = shape[0] if own.ndim == 1 and shape[0] > 1 else -1
-        is_float = dtype.kind == "f"
-        ndarray = np.ndarray
+    def __call__(self, *arrays: np.ndarray) -> list[Any]:
+        """Run on C-contiguous arrays of the fed params' exact shapes and dtypes."""
+        if not self.is_native:
+            results = self.executable.run([*arrays, *self.args[self.fed :]])
+            if self.counter is not None:
+                self.counter += 1
+            return results
+        if self._record[layout.GENERATION] == self.executable.arena.generation:
+            raise AssertionError("arrays have the form that the call expects")
+        self.place()
+        return self(*arrays)
 
-        def fill(value: Any) -> bool:
-            kind = value.__class__
-            if kind is ndarray:
-                if value.shape != shape:
-                    return False
-                if value.dtype is dtype or is_float and value.dtype.kind in "fiub" or value.dtype == dtype:
-                    own[...] = value
-                    return True
-                return False
-            if kind is list and is_float and len(value) == rows:
-                try:
-                    own[...] = value
-                except (TypeError, ValueError):
-                    return False
-                return True
-            if is_float and shape == () and (kind is float or kind is int):
-                own[...] = value
-                return True
-            return False
+    def entry(
+        self, form: Form, arguments: int, pack: int = LIST, items: Sequence[int] = (), function: Callable[[list[Any]], Any] | None = None
+    ) -> Entry:
+        """An entry for a desk. pack: ONE, LIST, TUPLE or FUNCTION of `layout`; items: for each place the result's position, -1 for None."""
+        return Entry(self, form, arguments, pack, items, function)
 
-        return fill
+    def leaf_address(self, position: int) -> int:
+        return address(self._leaves) + 8 * layout.LEAF_WORDS * position
 
-    def _pointed(self, position: int, slot: int | None, like: np.ndarray) -> Fill:
-        shape, dtype, args, table = like.shape, like.dtype, self.args, self.table
-        ndarray = np.ndarray
+    @property
+    def record_address(self) -> int:
+        return address(self._record)
 
-        def fill(value: Any) -> bool:
-            if value.__class__ is not ndarray or value.shape != shape or not value.flags.c_contiguous:
-                return False
-            if value.dtype is not dtype and value.dtype != dtype:
-                return False
-            args[position] = value  # keeps it alive through the run
-            if slot is not None:
-                table[slot] = value.__array_interface__["data"][0]
-            return True
+    def place(self) -> None:
+        """Write the arena's addresses into the table: a run with larger extents has moved it."""
+        with self.executable.lock:
+            self._record[layout.GENERATION] = self.executable.place_slots(self.table, self.binding.offsets)
 
-        return fill
+    @property
+    def result_types(self) -> list[tuple[tuple[int, ...], np.dtype]]:
+        """The shape and dtype of each result."""
+        extents = bind_extents([p.type for p in self.executable.f.params], [a.shape for a in self.args])
+        results = self.executable.f.results
+        return [(tuple(int(substitute(d, extents)) for d in r.tensor.dims), r.tensor.dtype.numpy) for r in results]  # type: ignore[arg-type]
 
-    def launch(self) -> list[np.ndarray]:
-        """Run on what was filled in; fresh arrays of the results."""
-        if self.direct:
-            if self.generation != self.arena.generation:  # a run with larger extents has moved the arena
-                self.generation = self.executable.place_slots(self.table, self.binding.offsets)
-            if self.alone is not None:
-                self.alone(self.entry, self.table_address)
-            else:
-                threads.run(self.entry, self.table_address, self.threads)
-            return [staged.copy() for staged in self.results]
-        if self.executable.backend == "interpret":
-            return self.executable.interpret(self.args)
-        for _, slot in self.executable.param_slots:
-            self.binding.table[slot] = self.table[slot]
-        if self.binding.generation != self.arena.generation:
-            self.binding.generation = self.executable.place_slots(self.binding.table, self.binding.offsets)
-        return self.executable.enter(self.binding, self.args)
+    def copy(self) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
+        """A record and a table of their own for the same program and variables, and the slots there of the fed params and of the results."""
+        record, table = self._record.copy(), self.table.copy()
+        record[layout.TABLE] = address(table)
+        return record, table, self._leaf_slots, self._result_slots
+
+    # memory
+
+    def _lay_out(self) -> None:
+        """The record, and the table of addresses: the binding's with places of its own behind it for what no kernel reads or writes."""
+        executable, program = self.executable, self.executable.program
+        assert isinstance(executable.lock, native.Lock)
+        self.binding = binding = executable.binding(self.args)
+        self._keep: list[Any] = []
+        table = [int(word) for word in binding.table]
+
+        def own(value: int = 0) -> int:
+            table.append(value)
+            return len(table) - 1
+
+        param_slots = dict(executable.param_slots)
+        for position, array in enumerate(self.args):
+            if position not in param_slots:
+                param_slots[position] = own()
+            table[param_slots[position]] = address(array) if position >= self.fed else 0
+        leaves = [self._leaf(param_slots[i], array) for i, array in enumerate(self.args[: self.fed])]
+        result_slots, results = [], []
+        for i, (node, shape) in enumerate(zip(program.main.results, binding.result_shapes, strict=True)):
+            slot = executable.own_result_slot(i)
+            result_slots.append(own() if slot is None else slot)
+            results.append(self._result(result_slots[i], shape, node.tensor.dtype.numpy, table))
+        sizes = [int(np.prod(s, dtype=np.int64)) * n.tensor.dtype.size for s, n in zip(binding.result_shapes, program.main.results, strict=True)]
+        before = [(result_slots[i], param_slots[p], sizes[i]) for i, p in executable.param_results]
+        after = [(result_slots[i], executable.slots[id(place)], sizes[i]) for i, place in executable.copied_results]
+        targets = [(param_slots[p], executable.slots[id(place)], self.args[p].nbytes) for p, place in program.copies]
+        if any(place.kind == "param" for _, place in program.copies):  # variables that swap their values
+            between = [own(address(self._memory(size))) for _, _, size in targets]
+            after += [(middle, source, size) for middle, (_, source, size) in zip(between, targets, strict=True)]
+            targets = [(target, middle, size) for middle, (target, _, size) in zip(between, targets, strict=True)]
+        after += targets
+        self._leaf_slots, self._result_slots = [leaf[layout.SLOT] for leaf in leaves], result_slots
+        self.table = np.array(table, np.int64)
+        self._leaves = self._words(leaves)
+        enter = functools.partial(threads.run, executable.entry, address(self.table), binding.threads)
+        self._enter = enter
+        mode = layout.POOL if binding.threads > 1 else layout.RELEASE if binding.work > HELD_WORK else layout.HOLD
+        record = {
+            layout.LOCK: executable.lock.address, layout.MODE: mode, layout.ENTER: executable.entry, layout.TABLE: address(self.table),
+            layout.DISPATCH: id(enter), layout.GENERATION_AT: executable.arena.generation_at, layout.GENERATION: binding.generation,
+            layout.COUNTER: 0 if self.counter is None else address(self.counter), layout.LEAVES: address(self._leaves), layout.LEAF_COUNT: self.fed,
+            layout.RESULTS: address(self._words(results)), layout.RESULT_COUNT: len(results),
+            layout.BEFORE: address(self._words([(len(before),), *before])), layout.AFTER: address(self._words([(len(after),), *after])),
+        }  # fmt: skip
+        self._record = np.array([record[i] for i in range(RECORD_WORDS)], np.int64)
+
+    def _leaf(self, slot: int, array: np.ndarray) -> tuple[int, ...]:
+        dims = self._words([array.shape])
+        staged = address(self._memory(array.nbytes)) if array.nbytes <= STAGED else 0
+        self._keep.append(array.dtype)
+        return slot, id(array.dtype), array.dtype.num, array.ndim, address(dims), staged, 0
+
+    def _result(self, slot: int, shape: tuple[int, ...], dtype: np.dtype, table: list[int]) -> tuple[int, ...]:
+        if not shape:
+            table[slot] = address(self._memory(8))
+        self._keep.append(dtype)
+        return slot, id(dtype), len(shape), address(self._words([shape])), table[slot] if not shape else 0
+
+    def _words(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
+        """Words one after the other, kept as long as this call."""
+        found = np.array([word for row in rows for word in row] or [0], np.int64)
+        self._keep.append(found)
+        return found
+
+    def _memory(self, size: int) -> np.ndarray:
+        found = np.zeros(max(size, 8), np.uint8)
+        self._keep.append(found)
+        return found
 
 
-def _together(fills: list[Fill]) -> Callable[[Iterable[Any]], bool]:
-    """All fills of a call as one function; the commonest counts without a loop, which would take as long as the fills themselves."""
-    match fills:
-        case []:
-            return lambda values: True
-        case [first]:
-
-            def fill_one(values: Iterable[Any]) -> bool:
-                (value,) = values
-                return first(value)
-
-            return fill_one
-        case [first, second]:
-
-            def fill_two(values: Iterable[Any]) -> bool:
-                one, two = values
-                return first(one) and second(two)
-
-            return fill_two
-        case [first, second, third]:
-
-            def fill_three(values: Iterable[Any]) -> bool:
-                one, two, three = values
-                return first(one) and second(two) and third(three)
-
-            return fill_three
-    return lambda values: all(fill(value) for fill, value in zip(fills, values, strict=True))
+_ALWAYS = np.zeros(1, np.int64)

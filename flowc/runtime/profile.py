@@ -10,7 +10,6 @@ step runs them, with the whole step between the rounds. Everything runs on copie
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import statistics
@@ -220,8 +219,8 @@ class _Table:
 
     def __init__(self, executable: Executable, args: Sequence[np.ndarray]) -> None:
         binding = executable.binding(args)
-        self.table = type(binding.table).from_buffer_copy(binding.table)
-        self.address = ctypes.addressof(self.table)
+        self.table = binding.table.copy()
+        self.address = address(self.table)
         self.threads, self.extents = binding.threads, binding.extents
         self.copies: list[tuple[np.ndarray, np.ndarray]] = []
         self.keep: list[Any] = [binding]

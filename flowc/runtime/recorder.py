@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from flowc.runtime import native
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -60,12 +62,15 @@ class Recorder:
                 raise RuntimeError("it is running already")
             self.begin = self.begin or time.perf_counter_ns()
             active = (*active, self)
+            native.pause()
 
     def stop(self) -> None:
         """Record no more; a second time does nothing."""
         global active
         with _lock:
-            active = tuple(recorder for recorder in active if recorder is not self)
+            if self in active:
+                active = tuple(recorder for recorder in active if recorder is not self)
+                native.pause(-1)
 
 
 class Recording:

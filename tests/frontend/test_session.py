@@ -222,7 +222,7 @@ def test_a_failed_run_changes_no_variable():
     assert session.run(W).tolist() == [2, 3]
 
 
-def interrupted(call):
+def interrupted(call, *arrays):
     raise KeyboardInterrupt
 
 
@@ -233,7 +233,7 @@ def test_ctrl_c_leaves_the_session_usable(monkeypatch):
     session.run(W.initializer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Prepared, "launch", interrupted)
+        patch.setattr(Prepared, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.run(step)
     assert session.run(W) == 1 and session.run(step) == 2
@@ -243,7 +243,7 @@ def test_a_variable_initialised_by_a_failed_run_has_no_value(monkeypatch):
     W = tf.Variable(1.0)
     session = tf.Session()
     with monkeypatch.context() as patch:
-        patch.setattr(Prepared, "launch", interrupted)
+        patch.setattr(Prepared, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             session.run(W.initializer)
     with pytest.raises(UninitializedError):

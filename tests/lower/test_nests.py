@@ -13,6 +13,7 @@ from flowc import config
 from flowc.ir.dims import Sym
 from flowc.ir.function import Builder
 from flowc.ir.interpret import interpret
+from flowc.ir.loops_text import print_kernel
 from flowc.ir.types import F32, F64, U64, TensorType
 from flowc.runtime.executable import build
 
@@ -58,6 +59,39 @@ def test_compiled_nests_with_a_fused_relu_mean_what_numpy_means(name, shapes, at
             found += build(f).run([a.copy() for a in args])
     np.testing.assert_allclose(found[0], wanted, rtol=1e-4, atol=1e-4)
     assert found[0].tobytes() == found[1].tobytes(), "the number of threads changes no bit"
+
+
+THIN = [((B, k), (k, n), {}) for k in (1, 2, 4) for n in (5, 20, 70)]
+LINES = [((b, m), (b, 1), {"transpose_a": True}) for b in (B, 1, 0) for m in (4, 20, 63, 64, 65, 130, Sym.named("m"))]
+
+
+@pytest.mark.parametrize(("x", "y", "attrs"), THIN + LINES, ids=str)
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_products_of_a_few_lines_with_a_bias_mean_what_numpy_means(x, y, attrs, dtype):
+    b = Builder("main")
+    left, right = b.param("x", TensorType(dtype, x)), b.param("y", TensorType(dtype, y))
+    product = b.apply("matmul", left, right, **attrs)
+    bias = b.param("c", TensorType(dtype, (product.tensor.dims[1],)))
+    sum = b.apply("add", product, bias)
+    f = b.finish([b.apply("relu", sum), b.apply("greater", sum, b.constant(0.0, dtype))])
+    args = arguments([[70 if d is not B and not isinstance(d, int) else d for d in s] for s in (x, y, bias.tensor.dims)], dtype)
+    wanted = interpret(f, args)
+    found = []
+    for threads in (1, 2):
+        with config.override(backend="cpu", threads=threads):
+            found.append(build(f).run([a.copy() for a in args]))
+    np.testing.assert_allclose(found[0][0], wanted[0], rtol=1e-4, atol=1e-4)
+    assert (found[0][1] == wanted[1]).all()
+    assert [a.tobytes() for a in found[0]] == [a.tobytes() for a in found[1]]
+
+
+def test_a_bias_after_a_product_of_a_few_lines_costs_no_division():
+    b = Builder("main")
+    x, y, c = b.param("x", TensorType(F32, (B, 2))), b.param("y", TensorType(F32, (2, 20))), b.param("c", TensorType(F32, (20,)))
+    f = b.finish([b.apply("add", b.apply("matmul", x, y), c)])
+    with config.override(backend="cpu"):
+        (kernel,) = build(f).kernels
+    assert "//" not in print_kernel(kernel) and "%" not in print_kernel(kernel)
 
 
 def test_compiled_max_pool_grad_gives_each_cotangent_to_the_first_maximum():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from flowc.codegen import build
+from flowc.codegen.barrier import PARKED
 from flowc.runtime import threads
 
 TEXT = """from flowc.codegen.intrinsics import *
@@ -94,7 +95,7 @@ def test_runs_that_change_their_number_of_threads() -> None:
 def test_sleeping_workers_are_woken() -> None:
     case = Case(100)
     one = case.run(2)
-    pool = threads._word(threads.PARKED)
+    pool = threads._word(PARKED)
     for _ in range(5):
         for _ in range(20_000):  # until every worker has gone to sleep
             if pool.value == len(threads._workers):

@@ -1,0 +1,56 @@
+"""What native code calls of CPython, NumPy and POSIX threads: C functions by their declarations, and the types that it tells apart."""
+
+from __future__ import annotations
+
+from flowc.codegen.words import Known, extern
+
+PyArray_Type = Known("PyArray_Type")
+PyFloat_Type = Known("PyFloat_Type")
+PyLong_Type = Known("PyLong_Type")
+PyList_Type = Known("PyList_Type")
+PyTuple_Type = Known("PyTuple_Type")
+PyDict_Type = Known("PyDict_Type")
+PyUnicode_Type = Known("PyUnicode_Type")
+NumPyFloat32 = Known("NumPyFloat32")
+NumPyFloat64 = Known("NumPyFloat64")
+Py_None = Known("Py_None")
+
+Py_IncRef = extern("void Py_IncRef(PyObject *object)")
+Py_DecRef = extern("void Py_DecRef(PyObject *object)")
+PyErr_Occurred = extern("PyObject *PyErr_Occurred()")
+PyErr_Clear = extern("void PyErr_Clear()")
+PyLong_AsDouble = extern("double PyLong_AsDouble(PyObject *number)")
+PyLong_AsLong = extern("int64_t PyLong_AsLong(PyObject *number)")
+PyUnicode_Compare = extern("int PyUnicode_Compare(PyObject *left, PyObject *right)")
+PyTuple_New = extern("PyObject *PyTuple_New(Py_ssize_t size)")
+PyTuple_Size = extern("Py_ssize_t PyTuple_Size(PyObject *tuple)")
+PyTuple_GetItem = extern("PyObject *PyTuple_GetItem(PyObject *tuple, Py_ssize_t at)")
+PyTuple_SetItem = extern("int PyTuple_SetItem(PyObject *tuple, Py_ssize_t at, PyObject *item)")
+PyList_New = extern("PyObject *PyList_New(Py_ssize_t size)")
+PyList_Size = extern("Py_ssize_t PyList_Size(PyObject *list)")
+PyList_GetItem = extern("PyObject *PyList_GetItem(PyObject *list, Py_ssize_t at)")
+PyList_SetItem = extern("int PyList_SetItem(PyObject *list, Py_ssize_t at, PyObject *item)")
+PyDict_Size = extern("Py_ssize_t PyDict_Size(PyObject *dict)")
+PyDict_Next = extern("int PyDict_Next(PyObject *dict, Py_ssize_t *at, PyObject **key, PyObject **value)")
+PyObject_CallNoArgs = extern("PyObject *PyObject_CallNoArgs(PyObject *function)")
+PyObject_CallOneArg = extern("PyObject *PyObject_CallOneArg(PyObject *function, PyObject *argument)")
+PyObject_GetAttr = extern("PyObject *PyObject_GetAttr(PyObject *object, PyObject *name)")
+PyObject_Vectorcall = extern("PyObject *PyObject_Vectorcall(PyObject *function, PyObject **args, Py_ssize_t count, PyObject *keywords)")
+PyMem_Malloc = extern("void *PyMem_Malloc(Py_ssize_t size)")
+PyMem_Free = extern("void PyMem_Free(void *memory)")
+PyEval_SaveThread = extern("PyThreadState *PyEval_SaveThread()")
+PyEval_RestoreThread = extern("void PyEval_RestoreThread(PyThreadState *state)")
+PyThread_acquire_lock = extern("int PyThread_acquire_lock(void *lock, int wait)")
+PyThread_release_lock = extern("void PyThread_release_lock(void *lock)")
+PyArray_NewFromDescr = extern(
+    "PyObject *PyArray_NewFromDescr(PyTypeObject *type, PyArray_Descr *descr, int rank, int64_t *dims, int64_t *strides, void *data, int flags, PyObject *base)"
+)
+PyArray_Scalar = extern("PyObject *PyArray_Scalar(void *data, PyArray_Descr *descr, PyObject *base)")
+
+sched_yield = extern("int sched_yield()")
+pthread_mutex_init = extern("int pthread_mutex_init(void *mutex, void *attributes)")
+pthread_cond_init = extern("int pthread_cond_init(void *condition, void *attributes)")
+pthread_mutex_lock = extern("int pthread_mutex_lock(void *mutex)")
+pthread_mutex_unlock = extern("int pthread_mutex_unlock(void *mutex)")
+pthread_cond_wait = extern("int pthread_cond_wait(void *condition, void *mutex)")
+pthread_cond_broadcast = extern("int pthread_cond_broadcast(void *condition)")
