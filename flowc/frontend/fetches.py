@@ -18,7 +18,7 @@ from flowc.frontend.tensor import Operation
 from flowc.ir.node import Node
 from flowc.ir.op import EMPTY, OPS
 from flowc.ir.types import TensorType
-from flowc.runtime.layout import LIST, ONE, TUPLE
+from flowc.runtime.desks import LIST, ONE, TUPLE
 from flowc.runtime.prepared import Form
 
 Pack = Callable[[Sequence[np.ndarray]], Any]

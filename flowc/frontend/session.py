@@ -30,7 +30,7 @@ from flowc.frontend.variable import Variable
 from flowc.ir.function import Function
 from flowc.ir.node import Node
 from flowc.runtime import native, recorder
-from flowc.runtime.layout import ARRAY, CONVERT, FUNCTION, GUARD
+from flowc.runtime.desks import ARRAY, CONVERT, FUNCTION, GUARD
 from flowc.runtime.prepared import Entry, Form, Prepared, desk
 from flowc.transforms.extract import Extraction, extract
 from flowc.transforms.specialize import Specializer

@@ -34,8 +34,8 @@ from flowc.ir.shown import Shown
 from flowc.ir.types import TensorType
 from flowc.runtime import native, recorder
 from flowc.runtime.arena import plain
+from flowc.runtime.desks import FUNCTION, LAST, LIST, ONE, TUPLE
 from flowc.runtime.executable import Executable, build
-from flowc.runtime.layout import FUNCTION, LAST, LIST, ONE, TUPLE
 from flowc.runtime.prepared import Entry, Form, Prepared, desk
 from flowc.transforms.extract import Extraction, extract, identifier
 from flowc.transforms.pipeline import names as pass_names

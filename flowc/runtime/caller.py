@@ -37,9 +37,7 @@ from flowc.runtime.cpython import (
     PyTuple_SetItem,
     PyTuple_Size,
 )  # fmt: skip
-from flowc.runtime.fields import ARRAY_DATA, FIRST_SLOT, OB_TYPE
-from flowc.runtime.filling import fill_all
-from flowc.runtime.layout import (
+from flowc.runtime.desks import (
     AFTER,
     ARGUMENTS,
     BEFORE,
@@ -85,6 +83,8 @@ from flowc.runtime.layout import (
     TABLE,
     TUPLE,
 )  # fmt: skip
+from flowc.runtime.fields import ARRAY_DATA, FIRST_SLOT, OB_TYPE
+from flowc.runtime.filling import fill_all
 
 MISS, RAN = 1, 2  # in place of a result: the entry does not fit; the program has run. 0, as everywhere in C: an exception is raised
 

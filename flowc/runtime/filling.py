@@ -30,6 +30,27 @@ from flowc.runtime.cpython import (
     PyUnicode_Compare,
     PyUnicode_Type,
 )  # fmt: skip
+from flowc.runtime.desks import (
+    ARGUMENTS,
+    ARRAY,
+    CONVERT,
+    DESCR,
+    DICT_OF,
+    DIMS,
+    FLOAT,
+    FORM,
+    INT,
+    LEAF,
+    LIST_OF,
+    NUMBER,
+    OBJECT,
+    RANK,
+    RECORD,
+    SAME,
+    SLOT,
+    STAGED,
+    TABLE,
+)  # fmt: skip
 from flowc.runtime.fields import (
     ARRAY_DATA,
     ARRAY_DESCR,
@@ -52,27 +73,6 @@ from flowc.runtime.fields import (
     OB_TYPE,
     PLAIN_FLAGS,
     UINT8,
-)  # fmt: skip
-from flowc.runtime.layout import (
-    ARGUMENTS,
-    ARRAY,
-    CONVERT,
-    DESCR,
-    DICT_OF,
-    DIMS,
-    FLOAT,
-    FORM,
-    INT,
-    LEAF,
-    LIST_OF,
-    NUMBER,
-    OBJECT,
-    RANK,
-    RECORD,
-    SAME,
-    SLOT,
-    STAGED,
-    TABLE,
 )  # fmt: skip
 
 EXACT = 1 << 53  # whole numbers up to here are the same in a double

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from flowc.runtime import layout, looping, threads
+from flowc.runtime import desks, looping, threads
 from flowc.runtime.arena import address
 from flowc.runtime.prepared import Prepared
 
@@ -139,6 +139,6 @@ class _NativeLoop:
             self.words[looping.CHOSEN] = address(chosen)
         executable = self.call.executable
         with executable.lock:
-            if self.record[layout.GENERATION] != executable.arena.generation:
-                self.record[layout.GENERATION] = executable.place_slots(self.table, self.call.binding.offsets)
+            if self.record[desks.GENERATION] != executable.arena.generation:
+                self.record[desks.GENERATION] = executable.place_slots(self.table, self.call.binding.offsets)
             threads.loop(self.words, looping.THREADS, steps, self.call.binding.threads)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from flowc.codegen.words import copy_bytes, enter, i32_at, load, put_i32, store
 from flowc.runtime.caller import finish, run_copies
-from flowc.runtime.layout import BEFORE, ENTER, TABLE
+from flowc.runtime.desks import BEFORE, ENTER, TABLE
 from flowc.runtime.spmd import flowc_dispatch
 
 # a loop: its record; threads, and the control block of their pool; the fed data; rows of a batch and of the data; where the next batch begins;

@@ -26,7 +26,7 @@ from flowc.runtime import fields as c
 
 EXPORTS = ("flowc_call", "flowc_alone", "flowc_dispatch", "flowc_work", "flowc_prepare", "flowc_wake", "flowc_loop")
 _HERE = Path(__file__).parent
-_SOURCES = [_HERE / f"{name}.py" for name in ("caller", "filling", "spmd", "looping", "layout", "fields", "cpython")]
+_SOURCES = [_HERE / f"{name}.py" for name in ("caller", "filling", "spmd", "looping", "desks", "fields", "cpython")]
 _SOURCES.append(_HERE.parent / "codegen" / "words.py")
 _lock = threading.Lock()
 _kept: list[Any] = []  # definitions of methods, which the interpreter points to for ever
@@ -44,7 +44,7 @@ def pause(by: int = 1) -> None:
 
 
 class Desk:
-    """An object whose calls native code looks up: `desk` is an int64 array in the layout of `layout`, or is not there."""
+    """An object whose calls native code looks up: `desk` is an int64 array in the layout of `desks`, or is not there."""
 
     __slots__ = ("desk",)
     desk: np.ndarray | None

@@ -17,9 +17,9 @@ import numpy as np
 
 from flowc.ir.dims import substitute
 from flowc.ir.interpret import bind_extents
-from flowc.runtime import layout, native, threads
+from flowc.runtime import desks, native, threads
 from flowc.runtime.arena import address
-from flowc.runtime.layout import ARRAY, LIST, RECORD_WORDS
+from flowc.runtime.desks import ARRAY, LIST, RECORD_WORDS
 
 if TYPE_CHECKING:
     from flowc.runtime.executable import Executable
@@ -40,29 +40,29 @@ class Form:
     def same(self, value: Any) -> Form:
         """This very object."""
         self.keep.append(value)
-        self.words += (layout.SAME, id(value))
+        self.words += (desks.SAME, id(value))
         return self
 
     def leaf(self, position: int, accepts: int = ARRAY) -> Form:
-        """The fed param at `position`. accepts: ARRAY, CONVERT, FLOAT, INT of `layout`, together."""
+        """The fed param at `position`. accepts: ARRAY, CONVERT, FLOAT, INT of `desks`, together."""
         self.leaves.append((len(self.words) + 1, position))
-        self.words += (layout.LEAF, 0, accepts)
+        self.words += (desks.LEAF, 0, accepts)
         return self
 
     def list(self, count: int) -> Form:
         """A list whose items have the next `count` forms."""
-        self.words += (layout.LIST_OF, count)
+        self.words += (desks.LIST_OF, count)
         return self
 
     def tuple(self, count: int) -> Form:
         """A tuple whose items have the next `count` forms."""
-        self.words += (layout.TUPLE_OF, count)
+        self.words += (desks.TUPLE_OF, count)
         return self
 
     def dict(self, keys: Sequence[Any]) -> Form:
         """A dict of these keys in this order; their items have the next forms."""
         self.keep += keys
-        self.words += (layout.DICT_OF, len(keys), *(id(k) for k in keys))
+        self.words += (desks.DICT_OF, len(keys), *(id(k) for k in keys))
         return self
 
 
@@ -124,7 +124,7 @@ class Prepared(native.Desk):
             if self.counter is not None:
                 self.counter += 1
             return results
-        if self._record[layout.GENERATION] == self.executable.arena.generation:
+        if self._record[desks.GENERATION] == self.executable.arena.generation:
             raise AssertionError("arrays have the form that the call expects")
         self.place()
         return self(*arrays)
@@ -132,11 +132,11 @@ class Prepared(native.Desk):
     def entry(
         self, form: Form, arguments: int, pack: int = LIST, items: Sequence[int] = (), function: Callable[[list[Any]], Any] | None = None
     ) -> Entry:
-        """An entry for a desk. pack: ONE, LIST, TUPLE or FUNCTION of `layout`; items: for each place the result's position, -1 for None."""
+        """An entry for a desk. pack: ONE, LIST, TUPLE or FUNCTION of `desks`; items: for each place the result's position, -1 for None."""
         return Entry(self, form, arguments, pack, items, function)
 
     def leaf_address(self, position: int) -> int:
-        return address(self._leaves) + 8 * layout.LEAF_WORDS * position
+        return address(self._leaves) + 8 * desks.LEAF_WORDS * position
 
     @property
     def record_address(self) -> int:
@@ -145,7 +145,7 @@ class Prepared(native.Desk):
     def place(self) -> None:
         """Write the arena's addresses into the table: a run with larger extents has moved it."""
         with self.executable.lock:
-            self._record[layout.GENERATION] = self.executable.place_slots(self.table, self.binding.offsets)
+            self._record[desks.GENERATION] = self.executable.place_slots(self.table, self.binding.offsets)
 
     @property
     def result_types(self) -> list[tuple[tuple[int, ...], np.dtype]]:
@@ -157,7 +157,7 @@ class Prepared(native.Desk):
     def copy(self) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
         """A record and a table of their own for the same program and variables, and the slots there of the fed params and of the results."""
         record, table = self._record.copy(), self.table.copy()
-        record[layout.TABLE] = address(table)
+        record[desks.TABLE] = address(table)
         return record, table, self._leaf_slots, self._result_slots
 
     # memory
@@ -194,18 +194,18 @@ class Prepared(native.Desk):
             after += [(middle, source, size) for middle, (_, source, size) in zip(between, targets, strict=True)]
             targets = [(target, middle, size) for middle, (target, _, size) in zip(between, targets, strict=True)]
         after += targets
-        self._leaf_slots, self._result_slots = [leaf[layout.SLOT] for leaf in leaves], result_slots
+        self._leaf_slots, self._result_slots = [leaf[desks.SLOT] for leaf in leaves], result_slots
         self.table = np.array(table, np.int64)
         self._leaves = self._words(leaves)
         enter = functools.partial(threads.run, executable.entry, address(self.table), binding.threads)
         self._enter = enter
-        mode = layout.POOL if binding.threads > 1 else layout.RELEASE if binding.work > HELD_WORK else layout.HOLD
+        mode = desks.POOL if binding.threads > 1 else desks.RELEASE if binding.work > HELD_WORK else desks.HOLD
         record = {
-            layout.LOCK: executable.lock.address, layout.MODE: mode, layout.ENTER: executable.entry, layout.TABLE: address(self.table),
-            layout.DISPATCH: id(enter), layout.GENERATION_AT: executable.arena.generation_at, layout.GENERATION: binding.generation,
-            layout.COUNTER: 0 if self.counter is None else address(self.counter), layout.LEAVES: address(self._leaves), layout.LEAF_COUNT: self.fed,
-            layout.RESULTS: address(self._words(results)), layout.RESULT_COUNT: len(results),
-            layout.BEFORE: address(self._words([(len(before),), *before])), layout.AFTER: address(self._words([(len(after),), *after])),
+            desks.LOCK: executable.lock.address, desks.MODE: mode, desks.ENTER: executable.entry, desks.TABLE: address(self.table),
+            desks.DISPATCH: id(enter), desks.GENERATION_AT: executable.arena.generation_at, desks.GENERATION: binding.generation,
+            desks.COUNTER: 0 if self.counter is None else address(self.counter), desks.LEAVES: address(self._leaves), desks.LEAF_COUNT: self.fed,
+            desks.RESULTS: address(self._words(results)), desks.RESULT_COUNT: len(results),
+            desks.BEFORE: address(self._words([(len(before),), *before])), desks.AFTER: address(self._words([(len(after),), *after])),
         }  # fmt: skip
         self._record = np.array([record[i] for i in range(RECORD_WORDS)], np.int64)
 

@@ -13,8 +13,8 @@ import pytest
 from flowc.config import override
 from flowc.ir.text import parse_function
 from flowc.runtime import native, prepared
+from flowc.runtime.desks import ARRAY, CONVERT, FLOAT, FUNCTION, INT, ONE, TUPLE
 from flowc.runtime.executable import build
-from flowc.runtime.layout import ARRAY, CONVERT, FLOAT, FUNCTION, INT, ONE, TUPLE
 from flowc.runtime.native import Desk, fast
 from flowc.runtime.prepared import Form, desk
 
