@@ -21,11 +21,11 @@ from weakref import WeakValueDictionary
 
 from flowc.codegen.host import target_machine, triple
 from flowc.codegen.objects import LoadedProgram, load
-from flowc.codegen.source import TypedFunction, typed_functions
 from flowc.codegen.tile_library import expect
 
 if TYPE_CHECKING:
     from flowc.codegen.cache import Cache
+    from flowc.codegen.source import TypedFunction
 
 Signatures = Mapping[str, Sequence[str]]
 Flags = Mapping[str, Any] | None
@@ -68,6 +68,7 @@ def translate(text: str, signatures: Signatures, file: str, flags: Flags) -> Any
 
     from flowc.codegen import emitters  # noqa: F401 (registers the intrinsics)
     from flowc.codegen.numba_target import Translator
+    from flowc.codegen.source import typed_functions
 
     functions = typed_functions(text, signatures, file)
     collecting = gc.isenabled()
@@ -101,7 +102,7 @@ def _attributes(function: Any, item: TypedFunction) -> None:
         function.attributes.add("noinline" if pointers else "alwaysinline")
 
 
-_DEFINITION = re.compile(r"^(define [^\n]*\))([^()\n]*)$", re.MULTILINE)
+_DEFINITION = r"(?m)^(define [^\n]*\))([^()\n]*)$"
 
 
 def _with_attributes(text: str, flags: Flags) -> str:
@@ -109,7 +110,7 @@ def _with_attributes(text: str, flags: Flags) -> str:
     from flowc.codegen.host import vector_bytes
 
     width = int((flags or {}).get("vector_width", 8 * vector_bytes()))
-    marked = _DEFINITION.sub(lambda m: f"{m[1]} #0 {m[2]}", text)
+    marked = re.sub(_DEFINITION, lambda m: f"{m[1]} #0 {m[2]}", text)
     return f'{marked}\nattributes #0 = {{ "prefer-vector-width"="{width}" }}\n'
 
 
@@ -129,9 +130,10 @@ def optimise(module: Any, machine: Any, level: int) -> None:
 @dataclass(frozen=True, eq=False)
 class Compiled:
     """A program ready to be called. entry: the address of `void program(int64 tid, int64 nthreads, int64 *args)`, valid while this lives;
-    source_path: the generated file, or `<flowc ...>` where no folder could be written to; code: the object code."""
+    name: in the cache; source_path: the generated file, or `<flowc ...>` where no folder could be written to; code: the object code."""
 
     entry: int
+    name: str
     source_path: str
     code: bytes
     loaded: LoadedProgram = field(repr=False)
@@ -140,24 +142,34 @@ class Compiled:
 _programs: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
+def find_compiled(name: str, cache: Cache) -> Compiled | None:
+    """The program of a name that `flowc.codegen.cache.key` gave, from this process or from the disk; None where it has to be compiled."""
+    known: Compiled | None = _programs.get(f"{cache.folder}/{name}")
+    if known is not None:
+        return known
+    code = cache.read(name)
+    return None if code is None else _loaded(name, code, str(cache.source_path(name)), cache)
+
+
 def compile_cached(text: str, signatures: Signatures, flags: Flags = None, cache: Cache | None = None) -> Compiled:
     """The program of generated source, from this process, from the disk cache, or compiled and kept there. Arguments as `compile_source`."""
     from flowc.codegen.cache import Cache, key
 
     cache = Cache() if cache is None else cache
     name = key(text, signatures, flags)
-    known = _programs.get(f"{cache.folder}/{name}")
-    if known is not None:
-        return known  # type: ignore[no-any-return]
+    found = find_compiled(name, cache)
+    if found is not None:
+        return found
     path = str(cache.source_path(name))
-    code = cache.read(name)
-    if code is None:
-        code = compile_source(text, signatures, path, flags)
-        if not cache.write(name, text, code):
-            path = f"<flowc {name}>"
+    code = compile_source(text, signatures, path, flags)
+    if not cache.write(name, text, code):
+        path = f"<flowc {name}>"
+    return _loaded(name, code, path, cache)
+
+
+def _loaded(name: str, code: bytes, path: str, cache: Cache) -> Compiled:
     loaded = load(code)
-    program = Compiled(loaded.entry, path, code, loaded)
-    _programs[f"{cache.folder}/{name}"] = program
+    program = _programs[f"{cache.folder}/{name}"] = Compiled(loaded.entry, name, path, code, loaded)
     return program
 
 

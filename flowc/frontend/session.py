@@ -10,7 +10,7 @@ fed shapes it holds a prepared call: a compiled program with its arrays. Variabl
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
@@ -219,7 +219,7 @@ class Session:
         """The counter of random draws: from 0 where the graph has a seed, else from where the system's entropy puts it."""
         if self._counter is None:
             seeded = self.graph.seed is not None or self.graph.op_seeds
-            self._counter = np.array(0 if seeded else secrets.randbits(62), np.uint64)
+            self._counter = np.array(0 if seeded else int.from_bytes(os.urandom(8), "little") >> 2, np.uint64)
         return self._counter
 
     def _note_growth(self) -> None:

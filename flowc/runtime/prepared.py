@@ -49,7 +49,7 @@ class Prepared:
         self.table_address = ctypes.addressof(self.table)
         self.arena = executable.arena
         self.generation = self.binding.generation
-        slots = dict(executable.param_slots)
+        slots = dict(executable.layout.param_slots)
         self.fills = []
         for position, array in enumerate(args):
             slot = slots.get(position)
@@ -61,7 +61,7 @@ class Prepared:
             else:
                 self.fills.append(self._pointed(position, slot, array))
         self.fill = _together(self.fills)
-        self.direct = executable.backend == "cpu" and executable.is_plain and all(s is not None for s in self.binding.staged)
+        self.direct = executable.backend == "cpu" and executable.layout.is_plain and all(s is not None for s in self.binding.staged)
         self.threads = self.binding.threads
         self.entry = executable.entry
         self.alone = threads.alone() if executable.backend == "cpu" and self.threads == 1 else None
@@ -127,7 +127,7 @@ class Prepared:
             return [staged.copy() for staged in self.results]
         if self.executable.backend == "interpret":
             return self.executable.interpret(self.args)
-        for _, slot in self.executable.param_slots:
+        for _, slot in self.executable.layout.param_slots:
             self.binding.table[slot] = self.table[slot]
         if self.binding.generation != self.arena.generation:
             self.binding.generation = self.executable.place_slots(self.binding.table, self.binding.offsets)
