@@ -2,6 +2,7 @@
 
     ~/.cache/flowc/3f2a...c1.py     the generated source
     ~/.cache/flowc/3f2a...c1.o      header with a checksum over name and content, then object code
+    ~/.cache/flowc/71ce...f0.kernel the same header, then the object code of one kernel, which any program may have
     ~/.cache/flowc/90d1...7e.run    the same header, then what a run needs of a Function's program beside the code (`flowc.runtime.kept`)
     ~/.cache/flowc/55ab...02.stamp  the same header, then what else decides the code (`flowc.codegen.environment`)
 
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_KINDS = (".o", ".py", ".run", ".stamp")
+_KINDS = (".o", ".py", ".kernel", ".run", ".stamp")
 _MAGIC = b"flowc object 3\n"
 _warned = False
 

@@ -1,6 +1,6 @@
 """Object code -> machine code in memory, placed by flowc itself, so that a warm start imports no compiler.
 
-    image = Image(object_bytes)            # an ELF relocatable file for x86-64, as `host.target_machine` emits it
+    image = Image([k0, k1, entry])         # ELF relocatable files for x86-64, as `host.target_machine` emits them
     image.address("program")               # where the function begins
 
 An object file is sections, symbols, and places where the distance to a symbol is still to be written. Sections go into one piece of
@@ -16,6 +16,7 @@ import mmap
 import struct
 import sys
 import weakref
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -74,83 +75,112 @@ def _external(name: str) -> int:
         raise Unplaceable(f"the process has no function {name}") from None
 
 
-class Image:
-    """Machine code in memory for as long as this object lives, or for good where it is `permanent`."""
+class _Object:
+    """One object file, read. places: where in the image each of its sections in memory begins."""
 
-    def __init__(self, code: bytes, permanent: bool = False) -> None:
+    def __init__(self, code: bytes) -> None:
+        magic, kind, machine, *_, sections_at, _, _, _, _, section_size, count, _ = _HEADER.unpack_from(code)
+        if magic[:6] != b"\x7fELF\x02\x01" or (kind, machine, section_size) != (_RELOCATABLE, _X86_64, _SECTION.size):
+            raise Unplaceable("not object code for x86-64")
+        self.code = code
+        self.sections = [Section(*_SECTION.unpack_from(code, sections_at + i * _SECTION.size)) for i in range(count)]
+        table = next((s for s in self.sections if s.kind == _SYMBOLS), None)
+        if table is None:
+            raise Unplaceable("no symbols")
+        self.symbols = list(_SYMBOL.iter_unpack(code[table.offset : table.offset + table.size]))
+        self._names = self.sections[table.link].offset
+        self.places: dict[int, int] = {}
+
+    def name(self, symbol: int) -> str:
+        begin = self._names + self.symbols[symbol][0]
+        return self.code[begin : self.code.index(b"\0", begin)].decode()
+
+    def lay_out(self, end: int) -> int:
+        """Places for the sections from `end` on; the new end."""
+        for number, section in enumerate(self.sections):
+            if section.flags & _ALLOCATED and section.size:
+                self.places[number] = end = -(-end // max(section.align, 1)) * max(section.align, 1)
+                end += section.size
+        return end
+
+    def public(self) -> dict[str, int]:
+        """Where in the image lies what others may call."""
+        return {self.name(i): self.places[s[3]] + s[4] for i, s in enumerate(self.symbols) if s[1] >> 4 and s[3] in self.places}
+
+    def missing(self) -> list[int]:
+        """Symbols that the file uses and does not have."""
+        return [i for i, s in enumerate(self.symbols) if i and s[3] == 0]
+
+
+class Image:
+    """Machine code of object files in memory for as long as this object lives, or for good where it is `permanent`."""
+
+    def __init__(self, objects: Sequence[bytes], permanent: bool = False) -> None:
         if sys.platform != "linux":
             raise Unplaceable("made for Linux")
         try:
-            self._place(code)
-        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            self._place([_Object(code) for code in objects])
+        except (struct.error, IndexError, ValueError) as error:
             raise Unplaceable(f"not a whole object file: {error}") from None
         if not permanent:
             # at the end of the process all memory goes anyway, and threads may still be inside
             weakref.finalize(self, _library().munmap, self.base, self.size).atexit = False
 
-    def _place(self, code: bytes) -> None:
-        magic, kind, machine, *_, sections_at, _, _, _, _, section_size, count, _ = _HEADER.unpack_from(code)
-        if magic[:6] != b"\x7fELF\x02\x01" or (kind, machine, section_size) != (_RELOCATABLE, _X86_64, _SECTION.size):
-            raise Unplaceable("not object code for x86-64")
-        sections = [Section(*_SECTION.unpack_from(code, sections_at + i * _SECTION.size)) for i in range(count)]
-        symbols_in = next((s for s in sections if s.kind == _SYMBOLS), None)
-        if symbols_in is None:
-            raise Unplaceable("no symbols")
-        symbols = list(_SYMBOL.iter_unpack(code[symbols_in.offset : symbols_in.offset + symbols_in.size]))
-        names = sections[symbols_in.link].offset
-
-        def name(symbol: tuple[int, ...]) -> str:
-            begin = names + symbol[0]
-            return code[begin : code.index(b"\0", begin)].decode()
-
-        places: dict[int, int] = {}
-        end = 0
-        for number, section in enumerate(sections):
-            if section.flags & _ALLOCATED and section.size:
-                end = -(-end // max(section.align, 1)) * max(section.align, 1)
-                places[number] = end
-                end += section.size
-        external = [i for i, s in enumerate(symbols) if i and s[3] == 0]
-        stubs = {i: -(-end // 16) * 16 + 16 * n for n, i in enumerate(external)}
-        end = max(end, 1, *(at + 16 for at in stubs.values()))
-        self.size = -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
+    def _place(self, files: list[_Object]) -> None:
+        end, public = 0, dict[str, int]()
+        for file in files:
+            end = file.lay_out(end)
+            public |= file.public()
+        stubs: dict[str, int] = {}
+        for name in sorted({file.name(i) for file in files for i in file.missing()} - public.keys()):
+            stubs[name] = end = -(-end // 16) * 16
+            end += 16
+        self.size = -(-max(end, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
         image = bytearray(self.size)
-        for number, begin in places.items():
-            section = sections[number]
-            if section.kind != _NO_BITS:
-                image[begin : begin + section.size] = code[section.offset : section.offset + section.size]
-        for i, at in stubs.items():
-            image[at : at + 16] = _STUB + struct.pack("<Q", _external(name(symbols[i])))
+        for name, at in stubs.items():
+            image[at : at + 16] = _STUB + struct.pack("<Q", _external(name))
         library = _library()
         base = library.mmap(None, self.size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
         if base is None or base == ctypes.c_void_p(-1).value:
             raise Unplaceable("no memory")
         self.base = int(base)
         try:
-            targets = [places[s[3]] + s[4] if s[3] in places else None for s in symbols]
-            for section in sections:
-                if section.kind == _RELOCATIONS and section.info in places:
-                    begin = places[section.info]
-                    for offset, info, addend in _RELOCATION.iter_unpack(code[section.offset : section.offset + section.size]):
-                        kind, target = info & 0xFFFFFFFF, targets[info >> 32]
-                        if target is None and kind == _CALL:
-                            target = stubs.get(info >> 32)
-                        if target is None:
-                            raise Unplaceable(f"the address of {name(symbols[info >> 32])} as data")
-                        if kind in (_DISTANCE, _CALL):
-                            struct.pack_into("<i", image, begin + offset, target + addend - begin - offset)
-                        elif kind == _ABSOLUTE:
-                            struct.pack_into("<Q", image, begin + offset, self.base + target + addend)
-                        else:
-                            raise Unplaceable(f"relocation {kind}")
+            for file in files:
+                self._write(file, image, public, stubs)
             ctypes.memmove(self.base, (ctypes.c_char * self.size).from_buffer(image), self.size)
             if library.mprotect(self.base, self.size, mmap.PROT_READ | mmap.PROT_EXEC) != 0:
                 raise Unplaceable("memory here cannot be made executable")
         except BaseException:
             library.munmap(self.base, self.size)
             raise
-        self._functions = {name(s): self.base + t for s, t in zip(symbols, targets, strict=True) if t is not None and s[1] >> 4}
+        self._functions = {name: self.base + at for name, at in public.items()}
+
+    def _write(self, file: _Object, image: bytearray, public: Mapping[str, int], stubs: Mapping[str, int]) -> None:
+        """A file's sections, and in them the distances to what they use."""
+        for number, begin in file.places.items():
+            section = file.sections[number]
+            if section.kind != _NO_BITS:
+                image[begin : begin + section.size] = file.code[section.offset : section.offset + section.size]
+        targets = [file.places[s[3]] + s[4] if s[3] in file.places else None for s in file.symbols]
+        for symbol in file.missing():
+            targets[symbol] = public.get(file.name(symbol))
+        for section in file.sections:
+            if section.kind != _RELOCATIONS or section.info not in file.places:
+                continue
+            begin = file.places[section.info]
+            for offset, info, addend in _RELOCATION.iter_unpack(file.code[section.offset : section.offset + section.size]):
+                kind, target = info & 0xFFFFFFFF, targets[info >> 32]
+                if target is None and kind == _CALL:
+                    target = stubs.get(file.name(info >> 32))
+                if target is None:
+                    raise Unplaceable(f"the address of {file.name(info >> 32)} as data")
+                if kind in (_DISTANCE, _CALL):
+                    struct.pack_into("<i", image, begin + offset, target + addend - begin - offset)
+                elif kind == _ABSOLUTE:
+                    struct.pack_into("<Q", image, begin + offset, self.base + target + addend)
+                else:
+                    raise Unplaceable(f"relocation {kind}")
 
     def address(self, name: str) -> int:
-        """Where a function begins; 0 where the file has no such function that others may call."""
+        """Where a function begins; 0 where the files have no such function that others may call."""
         return self._functions.get(name, 0)

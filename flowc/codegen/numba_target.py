@@ -32,6 +32,8 @@ from numba.core.typing import BaseContext as TypingBase
 from numba.core.typing import templates
 from numba.core.typing.templates import AbstractTemplate, make_concrete_template, signature
 
+from flowc.codegen.emission import Unit
+
 if TYPE_CHECKING:
     from flowc.codegen.source import TypedFunction
 
@@ -199,11 +201,8 @@ class KernelContext(cpu.CPUContext):
         return PlainCallConv(self)
 
     def get_abi_sizeof(self, ty: Any) -> int:
-        """Numba compiles an empty module to learn the size of a type, for debug information that nobody reads."""
-        known: dict[Any, int] = self.__dict__.setdefault("sizes", {})
-        if ty not in known:
-            known[ty] = super().get_abi_sizeof(ty)
-        return known[ty]
+        """Numba compiles an empty module to learn the size of a type, for debug information that nobody writes or reads."""
+        return 0
 
     def post_lowering(self, mod: Any, library: Any) -> None:
         """Numba links its runtime here; kernels have none."""
@@ -330,7 +329,7 @@ class KernelCompiler(compiler.CompilerBase):
 
 
 class Translator:
-    """Translates functions into one LLVM module; functions translated earlier can be called by later ones."""
+    """Translates functions into LLVM modules; functions translated earlier can be called by later ones."""
 
     _contexts: tuple[KernelTyping, KernelContext] | None = None
 
@@ -342,15 +341,19 @@ class Translator:
             target.complete = typing.complete = True
             Translator._contexts = (typing, target)
         self.typing, self.target = Translator._contexts
-        self.module = self.target.create_module(name)
-        self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
-        self.library = SharedModule(self.module)
+        self.begin(name)
         self.translated: list[Callable[..., Any]] = []
-        self.copies: dict[str, str] = {}  # LLVM text of kernels that share a form
+        self.scalars: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {}  # what writes a function that its callers inline
         flags: Any = cast(Any, compiler.Flags())
         flags.error_model = "numpy"
         flags.enable_ssa = flags.no_compile = flags.no_rewrites = True
         self.flags = flags
+
+    def begin(self, name: str) -> None:
+        """Start a module: what is translated from here on goes there."""
+        self.module = self.target.create_module(name)
+        self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
+        self.library = SharedModule(self.module)
 
     def translate(self, function: Callable[..., Any], arguments: Sequence[str], result: str, callable_by_later: bool = True) -> ir.Function:
         """The LLVM function for `function` with parameters and result of the named types; functions translated later may call it."""
@@ -370,17 +373,32 @@ class Translator:
         self.typing.insert_user_function(function, template)
         self.target.insert_user_function(function, descriptor)
 
-    def translate_form(self, item: TypedFunction, mark: Callable[[ir.Function], None]) -> None:
-        """The kernels of one form: `item` is translated once, and its text written for each kernel with numbers for the last parameters.
+    def translate_unit(self, item: TypedFunction, mark: Callable[[ir.Function], None]) -> list[Unit]:
+        """A function as a unit of its own; one that callers inline goes along with them instead; a form becomes a unit for each kernel.
 
         mark: gives the function its attributes before the text is written.
         """
+        self.begin(item.name)
+        if item.copies:
+            return self._translate_form(item, mark)
+        function = self.translate(item.function, item.arguments, item.result)
+        mark(function)
+        if "alwaysinline" in function.attributes:
+            function.linkage = "linkonce_odr"
+            text, calls = str(self.module), self._calls()
+            self.scalars[item.name] = lambda: (text, calls)
+            return []
+        return [Unit(item.name, str(self.module), tuple(self.texts()))]
+
+    def _translate_form(self, item: TypedFunction, mark: Callable[[ir.Function], None]) -> list[Unit]:
+        """The kernels of one form: `item` is translated once, and its text written for each kernel with numbers for the last parameters."""
         argument_types = tuple(type_named(name) for name in item.arguments)
         form: Any = compiler.compile_extra(
             self.typing, self.target, item.function, argument_types, types.void, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
         function = self.module.globals.pop(item.name)
         mark(function)
-        text = str(function)
+        text, head, parts = str(function), str(self.module), tuple(self.texts())
+        units = []
         for kernel in item.copies:
             kept = len(argument_types) - len(kernel.numbers)
             own = text.replace(function.get_reference(), f'@"{kernel.function.__name__}"', 1)
@@ -388,17 +406,16 @@ class Translator:
                 # in the head with its type, elsewhere as an operand
                 value = ir.Constant(parameter.type, number.item())
                 own = own.replace(f", {parameter}", "", 1).replace(parameter.get_reference(), value.get_reference())
-            self.copies[kernel.function.__name__] = own
+            units.append(Unit(kernel.function.__name__, f"{head}\n{own}", parts))
             descriptor = copy(form)
             descriptor.mangled_name = kernel.function.__name__
             descriptor.args, descriptor.argtypes = form.args[:kept], form.argtypes[:kept]
             self._publish(kernel.function, descriptor)
+        return units
 
-    def text(self) -> str:
-        """The module's LLVM text."""
-        for name in self.copies:
-            self.module.globals.pop(name, None)  # declared by its callers
-        return "\n".join([str(self.module), *self.copies.values()])
+    def _calls(self) -> dict[str, Any]:
+        """What the module calls and does not have itself: name -> what writes its LLVM text."""
+        return self.module.flowc_texts | {name: write for name, write in self.scalars.items() if name in self.module.globals}  # type: ignore[no-any-return]
 
     def forget(self) -> None:
         """Drop what Numba keeps about this translator's functions."""
@@ -410,7 +427,7 @@ class Translator:
 
     def texts(self) -> list[str]:
         """LLVM texts to link: what the module calls, what that calls, and so on."""
-        open_names, found = dict(self.module.flowc_texts), dict[str, str]()
+        open_names, found = self._calls(), dict[str, str]()
         while open_names:
             name, write = open_names.popitem()
             if name not in found:

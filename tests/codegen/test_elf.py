@@ -50,7 +50,7 @@ def code() -> bytes:
 
 
 def test_code_reads_constants_pointers_and_the_c_library(code: bytes) -> None:
-    image = Image(code)
+    image = Image([code])
     at = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64)(image.address("at"))
     assert [at(i) for i in range(4)] == [1.0, 2.0, 4.0, 8.0]
     assert ctypes.CFUNCTYPE(ctypes.c_int64)(image.address("length"))() == 5
@@ -58,13 +58,13 @@ def test_code_reads_constants_pointers_and_the_c_library(code: bytes) -> None:
 
 
 def test_only_what_others_may_call_has_an_address(code: bytes) -> None:
-    image = Image(code)
+    image = Image([code])
     assert image.address("at")
     assert image.address("hidden") == image.address("nowhere") == 0
 
 
 def test_machine_code_cannot_be_written(code: bytes) -> None:
-    image = Image(code)
+    image = Image([code])
     with open("/proc/self/maps") as maps:
         rights = [line.split()[1] for line in maps if int(line.split("-")[0], 16) == image.base]
     assert rights == ["r-xp"]
@@ -75,12 +75,12 @@ def test_memory_goes_with_the_image_unless_it_is_permanent(code: bytes) -> None:
         with open("/proc/self/maps") as maps:
             return any(int(line.split("-")[0], 16) <= base < int(line.split("-")[1].split()[0], 16) and " r-xp " in line for line in maps)
 
-    image = Image(code)
+    image = Image([code])
     base = image.base
     assert mapped(base)
     del image
     assert not mapped(base)
-    image = Image(code, permanent=True)
+    image = Image([code], permanent=True)
     base = image.base
     del image
     assert mapped(base)
@@ -98,14 +98,14 @@ def test_memory_goes_with_the_image_unless_it_is_permanent(code: bytes) -> None:
 )
 def test_what_cannot_be_placed_is_said(code: bytes, change: object, reason: str) -> None:
     with pytest.raises(Unplaceable, match=reason):
-        Image(change(code))  # type: ignore[operator]
+        Image([change(code)])  # type: ignore[operator]
 
 
 def test_a_function_of_the_library_as_data_is_left_to_llvm() -> None:
     code = assemble("declare i64 @strlen(ptr)\n@f = internal constant ptr @strlen\ndefine i64 @length(ptr %x) {\n"
                     " %f = load volatile ptr, ptr @f\n %n = call i64 %f(ptr %x)\n ret i64 %n\n}")  # fmt: skip
     with pytest.raises(Unplaceable, match="the address of strlen as data"):
-        Image(code)
+        Image([code])
     loaded = LoadedProgram(code, ("length",))
     assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)(loaded.addresses["length"])(b"flowc") == 5
 
