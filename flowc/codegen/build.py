@@ -40,7 +40,7 @@ def compile_source(text: str, signatures: Signatures, file: str = "<generated>",
 
     text: the file's content; one function is called `program`. signatures: for each function the types of its parameters: `i64`, `f32*`;
     marks after the star: `!` is written to, `&` may alias another parameter (an entry that passes one slot twice says so by itself).
-    file: the name for error messages. flags: `level` (optimisation, default 3), `vector_width` (bits that
+    file: the name for error messages. flags: `level` (optimisation, default 2), `vector_width` (bits that
     loops prefer, default the machine's). cache: where kernels are found that other programs have too, and kept for them.
     Raises what Numba raises for source that it cannot type.
     """
@@ -83,7 +83,7 @@ def _flags(flags: Flags) -> tuple[int, int]:
     """Level of optimisation, width of vectors in bits."""
     from flowc.codegen.host import vector_bytes
 
-    return int((flags or {}).get("level", 3)), int((flags or {}).get("vector_width", 8 * vector_bytes()))
+    return int((flags or {}).get("level", 2)), int((flags or {}).get("vector_width", 8 * vector_bytes()))
 
 
 def _symbols(functions: Sequence[TypedFunction], flags: Flags) -> dict[str, str]:
@@ -111,10 +111,11 @@ def llvm_text(text: str, signatures: Signatures, flags: Flags = None, optimised:
     from flowc.codegen.host import target_machine
     from flowc.codegen.source import typed_functions
 
+    level, width = _flags(flags)
     with _lock:
-        module = linked(list(translated(typed_functions(text, signatures, "<generated>"))), _flags(flags)[1], ["program"])
+        module = linked(list(translated(typed_functions(text, signatures, "<generated>"))), width, ["program"])
         if optimised:
-            optimise(module, target_machine(), 3)
+            optimise(module, target_machine(level), level)
     return str(module)
 
 

@@ -55,7 +55,7 @@ def initialize() -> None:
     llvm.initialize_native_asmprinter()
 
 
-def target_machine(level: int = 3) -> Any:
+def target_machine(level: int = 2) -> Any:
     """A new LLVM target machine for this host; an execution engine takes ownership of the one that it is given."""
     import llvmlite.binding as llvm
 
