@@ -128,7 +128,7 @@ def translated(functions: Sequence[TypedFunction]) -> Iterator[Unit]:
 
     collecting = gc.isenabled()
     gc.disable()  # Numba makes many small objects that live until the end; looking through them again and again is a tenth of the time
-    translator = Translator("flowc")
+    translator = Translator()
     try:
         with translator.lock():
             for item in functions:

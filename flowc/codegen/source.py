@@ -47,7 +47,7 @@ class TypedFunction:
 
     copies: the kernels that it was made for, where it is a form that they share (see `alike`); itself it is called nowhere then.
     identity: of a kernel that calls nothing of its own file, text from which its code follows, whatever its names: equal in every program
-    that has the same kernel.
+    that has the same kernel. tree: the function's syntax, where its text is known.
     """
 
     function: Callable[..., Any]
@@ -55,6 +55,7 @@ class TypedFunction:
     result: str = ""
     copies: tuple[Copy, ...] = ()
     identity: str = ""
+    tree: ast.FunctionDef | None = None
 
     @property
     def name(self) -> str:
@@ -130,13 +131,14 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
     namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **cheaper.constants}
     exec(compile(ast.fix_missing_locations(tree), file, "exec"), namespace)
     namespace["f16"] = scalars.half  # after the file's own imports
+    trees = {item.name: item for item in tree.body if isinstance(item, ast.FunctionDef)}
     result, copied = list[TypedFunction](), {name for group in shared.values() for name in group.names}
     for name, group in shared.items():
         members = [Copy(namespace[member], tuple(CONSTANTS[d](ast.literal_eval(n)) for d, n in zip(group.dtypes, numbers, strict=True)), identities[member])
                    for member, numbers in zip(group.names, group.numbers, strict=True)]  # fmt: skip
-        result.append(TypedFunction(namespace[name], (*typed[group.names[0]], *group.dtypes), copies=tuple(members)))
+        result.append(TypedFunction(namespace[name], (*typed[group.names[0]], *group.dtypes), copies=tuple(members), tree=trees[name]))
     rest = [name for name in typed if name not in copied]
-    return result + [TypedFunction(namespace[name], tuple(typed[name]), identity=identities.get(name, "")) for name in rest]
+    return result + [TypedFunction(namespace[name], tuple(typed[name]), identity=identities.get(name, ""), tree=trees[name]) for name in rest]
 
 
 def _forms(text: str, tree: ast.Module, typed: dict[str, list[str]]) -> dict[str, tuple[str, alike.Form]]:
