@@ -323,6 +323,7 @@ class Translator:
             typing = KernelTyping()
             target = KernelContext(typing)
             target.refresh()
+            target.error_model = callconv.create_error_model("numpy", target)
             target.complete = typing.complete = True
             Translator._contexts = (typing, target)
         self.typing, self.target = Translator._contexts

@@ -22,6 +22,7 @@ BODIES = {
     "a while loop": "i = n - 1\nwhile i >= 0:\n    out[i] = x[n - 1 - i]\n    i = i - 1",
     "a changed parameter": "n = n - 1\nout[n] = x[n]\nout[0] = f32(n)",
     "whole numbers": "for i in range(n):\n    out[i] = f32((i * 7 - 10) // 3) + f32((i * 7 - 10) % 3) + f32(-i) + f32((i << 2) ^ 3 | 1 & ~i)",
+    "divisions of narrow numbers": "a = i32(7)\nfor i in range(1, n):\n    out[i] = f32(a // i) + f32(u32(7) % u32(4)) + f32(a) / f32(i)",
     "mixed types": "for i in range(n):\n    out[i] = f32(f64(x[i]) + 0.1) * f32(i + 1) + f32(i > 1) - f32(u32(5) >> u32(1))",
     "a local array": "s = local_f32(6)\nfor i in range(n):\n    s[i] = x[i]\nfor i in range(n):\n    out[i] = s[n - 1 - i]",
     "functions": "for i in range(n):\n    out[i] = maximum(x[i], min(f32(i), f32(2.0))) + exp(x[i]) + abs(x[i]) + sqrt(f32(i))",
