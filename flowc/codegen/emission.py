@@ -31,15 +31,17 @@ MOST_HELPERS = 2  # one process translates; more helpers than two have nothing t
 
 
 class Unit(NamedTuple):
-    """name: of the one function that others call; text: LLVM; parts: LLVM texts that are linked in."""
+    """name: of the one function that others call; text: LLVM; parts: LLVM texts that are linked in; plain: it is nothing but calls, on which
+    LLVM's passes would spend time that grows with the square of their number."""
 
     name: str
     text: str
     parts: tuple[str, ...] = ()
+    plain: bool = False
 
     def called(self, name: str) -> Unit:
         """The same function under another name."""
-        return self if name == self.name else Unit(name, self.text.replace(f'@"{self.name}"', f'@"{name}"'), self.parts)
+        return self if name == self.name else self._replace(name=name, text=self.text.replace(f'@"{self.name}"', f'@"{name}"'))
 
 
 _DEFINITION = r"(?m)^(define [^\n]*\))([^()\n]*)$"
@@ -90,6 +92,7 @@ def emit(unit: Unit, level: int, width: int) -> bytes:
     """Object code of a unit."""
     from flowc.codegen.host import target_machine
 
+    level = 0 if unit.plain else level
     machine = target_machine(level)
     module = linked([unit], width, [unit.name])
     optimise(module, machine, level)
@@ -197,11 +200,11 @@ def serve() -> None:
     os.dup2(2, 1)  # whatever prints must not stand between answers
     while True:
         try:
-            name, text, parts, level, width = marshal.load(source)
+            *unit, level, width = marshal.load(source)
         except (EOFError, ValueError, TypeError):
             return
         try:
-            answer: Any = emit(Unit(name, text, tuple(parts)), level, width)
+            answer: Any = emit(Unit(*unit), level, width)
         except Exception as error:  # emitted again by who asked, where it can be raised
             answer = str(error)
         marshal.dump(answer, target)

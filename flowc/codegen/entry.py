@@ -45,17 +45,16 @@ class _Writer:
         self.tid, self.nthreads, self.args = (a.arg for a in definition.args.args)
         self.signatures, self.symbols = signatures, symbols
         self.values: dict[str, str] = {self.tid: "i64 %tid", self.nthreads: "i64 %nthreads", self.args: "ptr %args"}
-        self.slots: dict[tuple[str, int], str] = {}
         self.declared: dict[str, str] = {}
         self.lines: list[str] = []
-        self.barriers = 0
+        self.barriers = self.reads = 0
 
     def unit(self) -> Unit:
         for statement in self.body:
             self.statement(statement)
         head = [f"define void @{NAME}(i64 %tid, i64 %nthreads, ptr %args) nounwind {{", "  %shared = icmp sgt i64 %nthreads, 1"]
         text = "\n".join([*self.declared.values(), *head, *self.lines, "  ret void", "}", ""])
-        return Unit(NAME, text, (barrier_text(),) if self.barriers else ())
+        return Unit(NAME, text, (barrier_text(),) if self.barriers else (), plain=True)
 
     def statement(self, statement: ast.stmt) -> None:
         match statement:
@@ -90,22 +89,19 @@ class _Writer:
         raise _Other
 
     def slot(self, kind: str, slot: object) -> str:
-        """What stands in a slot of the table, which no run changes: it is read once."""
+        """What stands in a slot of the table, read where it is used: thousands of addresses that live on through the whole entry would cost
+        LLVM more than all kernels."""
         if not isinstance(slot, int):
             raise _Other
-        found = self.slots.get((kind, slot))
-        if found is None:
-            found = self.slots[kind, slot] = f"%{kind}{slot}"
-            self.lines += [f"  {found}.at = getelementptr i64, ptr %args, i64 {slot}", f"  {found} = load {kind}, ptr {found}.at, align 8"]
+        found = f"%v{self.reads}"
+        self.reads += 1
+        self.lines += [f"  {found}.at = getelementptr i64, ptr %args, i64 {slot}", f"  {found} = load {kind}, ptr {found}.at, align 8"]
         return found
 
     def barrier(self) -> None:
-        """Threads meet where there are several. What was read before the branch is known after it: the branch comes back."""
+        """Threads meet where there are several."""
         n = self.barriers
         self.barriers += 1
-        control = self.slot("i64", 0)
         self.declared.setdefault("flowc_barrier", "declare void @flowc_barrier(i64, i64)")
-        self.lines += [
-            f"  br i1 %shared, label %meet{n}, label %go{n}", f"meet{n}:", f"  call void @flowc_barrier(i64 %nthreads, i64 {control})",
-            f"  br label %go{n}", f"go{n}:",
-        ]  # fmt: skip
+        self.lines += [f"  br i1 %shared, label %meet{n}, label %go{n}", f"meet{n}:"]
+        self.lines += [f"  call void @flowc_barrier(i64 %nthreads, i64 {self.slot('i64', 0)})", f"  br label %go{n}", f"go{n}:"]
