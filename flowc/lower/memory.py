@@ -9,6 +9,7 @@ slot 3                  a piece of the arena; its size is the largest of the val
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from flowc.ir.dims import Dim
 from flowc.ir.function import CONSTANT, PARAM, Function
@@ -31,10 +32,10 @@ class Place:
 
 @dataclass
 class Slot:
-    """A piece of the arena: the (dtype, size) of each value that lives there, and the step after which it is free."""
+    """A piece of the arena: the (dtype, size) of each value that lives there, and their bytes."""
 
     values: list[tuple[DType, Dim]] = field(default_factory=list)
-    free_after: int = -1
+    bytes: set[Dim] = field(default_factory=set)
 
 
 def source(node: Node) -> Node:
@@ -44,6 +45,24 @@ def source(node: Node) -> Node:
     return node
 
 
+def calls_reading(main: Function) -> dict[Node, list[Node]]:
+    """For each value in memory the calls that read it."""
+    readers: dict[Node, list[Node]] = {}
+    for node in main.nodes:
+        if node.op.name == "call":
+            for operand in node.inputs:
+                readers.setdefault(source(operand), []).append(node)
+    return readers
+
+
+def params_becoming(main: Function) -> dict[Node, list[Node]]:
+    """For each value in memory the params that it updates."""
+    becoming: dict[Node, list[Node]] = {}
+    for param, value in main.updates:
+        becoming.setdefault(source(value), []).append(param)
+    return becoming
+
+
 def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
     """For each call: result position -> param position of the callee whose buffer it may overwrite, for updates of main's params.
 
@@ -51,11 +70,7 @@ def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
     for, the element that replaces it.
     """
     step = {n: i for i, n in enumerate(main.nodes)}
-    readers: dict[Node, list[Node]] = {}
-    for node in main.nodes:
-        if node.op.name == "call":
-            for operand in node.inputs:
-                readers.setdefault(source(operand), []).append(node)
+    readers, becoming = calls_reading(main), params_becoming(main)
     result_sources = {source(r) for r in main.results}
     pairs: dict[Node, dict[int, int]] = {}
     taken: set[Node] = set()
@@ -65,7 +80,7 @@ def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
             continue
         call = item.inputs[0]
         others = [r for r in readers.get(param, []) if r is not call]
-        if any(step[r] > step[call] for r in others) or param in (source(v) for p, v in main.updates if p is not param):
+        if any(step[r] > step[call] for r in others) or any(p is not param for p in becoming.get(param, ())):
             continue
         callee: Function = call.attrs["function"]
         inside = [p for p, operand in zip(callee.params, call.inputs, strict=True) if source(operand) is param]
@@ -83,6 +98,7 @@ def in_place_pairs(main: Function) -> dict[Node, dict[int, int]]:
 def overwritten(main: Function, pairs: dict[Node, dict[int, int]]) -> dict[Node, Node]:
     """Items of calls that may be written straight into the memory of a param: item -> param. `pairs`: of `in_place_pairs`."""
     step = {n: i for i, n in enumerate(main.nodes)}
+    readers, becoming = calls_reading(main), params_becoming(main)
     result_sources = {source(r) for r in main.results}
     direct: dict[Node, Node] = {}
     for param, value in main.updates:
@@ -95,9 +111,8 @@ def overwritten(main: Function, pairs: dict[Node, dict[int, int]]) -> dict[Node,
             if source(call.inputs[position]) is param:
                 direct[item] = param
             continue
-        read_by = [n for n in main.nodes if n.op.name == "call" and any(source(o) is param for o in n.inputs)]
-        copied = any(source(v) is param for p, v in main.updates if p is not param)
-        if not copied and all(step[n] < step[call] for n in read_by):
+        copied = any(p is not param for p in becoming.get(param, ()))
+        if not copied and all(step[n] < step[call] for n in readers.get(param, ())):
             direct[item] = param
     return direct
 
@@ -150,6 +165,8 @@ class Planner:
     def __init__(self, main: Function) -> None:
         self.main = main
         self.slots: list[Slot] = []
+        self.busy: list[tuple[int, int]] = []  # a heap: the step after which a slot is free, its number
+        self.free: set[int] = set()
         self.constants: list[Node] = []
         self.place_of: dict[Node, Place] = {}
         self.pairs = in_place_pairs(main)
@@ -188,25 +205,30 @@ class Planner:
         return found
 
     def slot(self, dtype: DType, size: Dim, first: int, last: int, node: Node | None = None) -> Place:
-        """A piece of the arena for a value that lives from step `first` to step `last`: a free one of the same size, else any free one."""
-        free = [i for i, s in enumerate(self.slots) if s.free_after < first]
+        """A piece of the arena for a value that lives from step `first`, no earlier than that of the slot asked for before, to step `last`: a free one
+        of the same size, else any free one."""
+        while self.busy and self.busy[0][0] < first:
+            self.free.add(heappop(self.busy)[1])
         wanted = size * dtype.size
-        same = [i for i in free if any(known * d.size == wanted for d, known in self.slots[i].values)]
-        if same or free:
-            position = (same or sorted(free, key=lambda i: _distance(self.slots[i], wanted)))[0]
+        same = [i for i in self.free if wanted in self.slots[i].bytes]
+        if same:
+            position = min(same)
+        elif self.free:
+            position = min(self.free, key=lambda i: (_distance(self.slots[i], wanted), i))
         else:
             position = len(self.slots)
             self.slots.append(Slot())
+        self.free.discard(position)
+        heappush(self.busy, (last, position))
         chosen = self.slots[position]
         chosen.values.append((dtype, size))
-        chosen.free_after = last
+        chosen.bytes.add(wanted)
         return Place("slot", position, dtype, size, node)
 
 
 def _distance(slot: Slot, wanted: Dim) -> tuple[int, int]:
     """How badly a value fits a slot: known sizes by their difference, symbolic ones after all known."""
-    sizes = [s * d.size for d, s in slot.values]
-    known = [s for s in sizes if isinstance(s, int)]
-    if isinstance(wanted, int) and len(known) == len(sizes):
+    known = [s for s in slot.bytes if isinstance(s, int)]
+    if isinstance(wanted, int) and len(known) == len(slot.bytes):
         return (0, abs(max(known) - wanted))
-    return (1, 0 if not isinstance(wanted, int) and len(known) < len(sizes) else 1)
+    return (1, 0 if not isinstance(wanted, int) and len(known) < len(slot.bytes) else 1)

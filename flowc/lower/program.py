@@ -22,15 +22,12 @@ class Step:
     barrier: bool
     call: Node
 
-    def work(self) -> tuple[Dim, list[tuple[Dim, ...]]]:
-        """What one run costs, to choose a number of threads by: the elements that it reads and writes, and the sizes of each contraction's
+    def work(self) -> tuple[list[Dim], list[tuple[Dim, ...]]]:
+        """What one run costs, to choose a number of threads by: the sizes of what it reads and writes, and for each contraction those of its
         result and operands."""
-        accesses: Dim = 0
-        for place in self.places:
-            accesses = accesses + place.size
         function: Function = self.call.attrs["function"]
         contractions = [n for n in function.nodes if n.op.kind is Kind.CONTRACT]
-        return accesses, [(n.tensor.size, *(operand.tensor.size for operand in n.inputs[:2])) for n in contractions]
+        return [p.size for p in self.places], [(n.tensor.size, *(operand.tensor.size for operand in n.inputs[:2])) for n in contractions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +91,11 @@ def plan(main: Function) -> Program:
         pending_writes |= writes
         steps.append(Step(kernel, tuple(given), barrier, call))
     results = tuple(planner.place(r, len(steps)) for r in main.results)
-    copies = []
+    copies, news = [], dict(main.updates)
     for position, param in enumerate(main.params):
-        for updated, value in main.updates:
-            if updated is param and planner.direct.get(source(value)) is not param and source(value) is not param:
-                copies.append((position, planner.place(value, len(steps))))
+        value = news.get(param)
+        if value is not None and planner.direct.get(source(value)) is not param and source(value) is not param:
+            copies.append((position, planner.place(value, len(steps))))
     for place in (*results, *(p for _, p in copies)):
         places.setdefault(id(place), place)
     used = {s for p in (*main.params, *main.results) for s in _symbols(p)} | {s for step in steps for s in step.kernel.extents}

@@ -11,6 +11,7 @@ process can run the program without a pass, a schedule or a printer.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,8 +51,8 @@ class Result:
 @dataclass(frozen=True, eq=False)
 class Layout:
     """first_extent: the slot of the first of `extents`; pieces: for each piece of the arena the bytes of what lives there; copies: (param, row)
-    of updates that could not be made in place; traffic: elements that kernels read and write in a run; products: the three sizes
-    of each contraction, whose work is the root of their product: of a matmul (mk)(kn)(mn) that is m*n*k."""
+    of updates that could not be made in place; traffic: elements that kernels read and write in a run; products: how many contractions have
+    which three sizes; the work of one is the root of their product: of a matmul (mk)(kn)(mn) that is m*n*k."""
 
     rows: tuple[Row, ...]
     first_extent: int
@@ -61,7 +62,7 @@ class Layout:
     results: tuple[Result, ...]
     copies: tuple[tuple[int, int], ...]
     traffic: Dim
-    products: tuple[tuple[Dim, ...], ...]
+    products: tuple[tuple[int, tuple[Dim, ...]], ...]
 
     @property
     def table_size(self) -> int:
@@ -104,7 +105,7 @@ class Layout:
 
     def work(self, extents: Mapping[str, int]) -> float:
         """An estimate of the multiply-adds and element accesses of one run, to choose a number of threads by."""
-        products = (math.sqrt(math.prod(max(float(_known(s, extents)), 1.0) for s in sizes)) for sizes in self.products)
+        products = (count * math.sqrt(math.prod(max(float(_known(s, extents)), 1.0) for s in sizes)) for count, sizes in self.products)
         return float(_known(self.traffic, extents)) + sum(products)
 
 
@@ -119,15 +120,19 @@ def layout(program: Program, printed: Source) -> Layout:
     rows = [Row(printed.slots[id(p)], p.kind, p.position, p.dtype, p.size) for p in program.places]
     number = {id(p): i for i, p in enumerate(program.places)}
     results = [Result(number[id(p)], r.tensor.dtype, tuple(r.tensor.dims)) for r, p in zip(program.main.results, program.results, strict=True)]
-    traffic: Dim = 0
-    products: list[tuple[Dim, ...]] = []
+    accesses: Counter[Dim] = Counter()
+    products: Counter[tuple[Dim, ...]] = Counter()
     for step in program.steps:
-        accesses, contractions = step.work()
-        traffic = traffic + accesses
-        products += contractions
+        sizes, contractions = step.work()
+        accesses.update(sizes)
+        products.update(contractions)
+    traffic: Dim = 0
+    for size, count in accesses.items():
+        traffic = traffic + size * count
     return Layout(
         tuple(rows), printed.first_extent, program.extents,
         tuple(tuple(dict.fromkeys(size * dtype.size for dtype, size in slot.values)) for slot in program.slots),
         tuple(np.ascontiguousarray(node.attrs["value"].array) for node in program.constants),
-        tuple(results), tuple((param, number[id(place)]) for param, place in program.copies), traffic, tuple(products),
+        tuple(results), tuple((param, number[id(place)]) for param, place in program.copies), traffic,
+        tuple((count, sizes) for sizes, count in products.items()),
     )  # fmt: skip
