@@ -236,7 +236,8 @@ def _local_emitter(dtype: str, function: Callable[..., Any]) -> None:
     @lower_registry.lower(function, types.IntegerLiteral)
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         element = context.get_value_type(pointer).pointee
-        array = cgutils.alloca_once(builder, ir.ArrayType(element, sig.args[0].literal_value))
+        with builder.goto_entry_block():  # not `alloca_once`, which also stores zeros into it: LLVM would take them apart, number by number
+            array = builder.alloca(ir.ArrayType(element, sig.args[0].literal_value))
         return builder.bitcast(array, element.as_pointer())
 
 
