@@ -39,6 +39,7 @@ class Form:
 def form(text: str, fixed: Iterable[str]) -> Form:
     """The form of a function's text; `fixed`: the names that the file shares between functions."""
     names: dict[str, str] = {name: name for name in fixed}
+    known = len(names)
     numbers: list[tuple[tuple[int, int], str, str]] = []
 
     def canonical(match: re.Match[str]) -> str:
@@ -47,7 +48,7 @@ def form(text: str, fixed: Iterable[str]) -> Form:
             return "" if match[0].startswith("#") else match[0]
         if kind == "name":
             name = match[0]
-            return name if name in _FIXED else names.setdefault(name, f"${len(names)}")
+            return name if name in _FIXED else names.setdefault(name, f"${len(names) - known}")
         dtype = match["dtype"] or "i64"
         numbers.append((match.span(), dtype, match["typed"] or match[0]))
         return f"?{dtype if match['dtype'] else ''}"

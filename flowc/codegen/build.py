@@ -1,31 +1,32 @@
-"""Generated source -> object code, through Numba's front end and one run of LLVM.
+"""Generated source -> object code, through Numba's front end and LLVM.
 
     def k0(tid, nthreads, x, n): ...
     def program(tid, nthreads, args):                             ->   object code with the C function
         k0(tid, nthreads, pointer_f32(args, 1), extent(args, 2))       void program(int64, int64, int64 *)
 
-Steps: parse (`source`), translate every function into one LLVM module (`numba_target`), link the tiles, the barrier and the transcendentals
-that are called, optimise once, emit. `objects` loads the result; only this module and what it imports needs Numba.
+Steps: parse (`source`), look for kernels that other programs have left in the cache, translate the others into LLVM text (`numba_target`), write
+the entry (`entry`), optimise and emit each with the tiles, the barrier and the transcendentals that it calls (`emission`). `objects` loads
+the result.
 """
 
 from __future__ import annotations
 
 import gc
-import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from flowc.codegen.host import target_machine, triple
-from flowc.codegen.objects import LoadedProgram, load
-from flowc.codegen.source import TypedFunction, typed_functions
+from flowc.codegen.objects import LoadedProgram, load, pack
 from flowc.codegen.tile_library import expect
 
 if TYPE_CHECKING:
     from flowc.codegen.cache import Cache
+    from flowc.codegen.emission import Unit
+    from flowc.codegen.source import TypedFunction
 
 Signatures = Mapping[str, Sequence[str]]
 Flags = Mapping[str, Any] | None
@@ -34,63 +35,108 @@ compilations = 0  # programs compiled by this process
 _lock = threading.Lock()
 
 
-def compile_source(text: str, signatures: Signatures, file: str = "<generated>", flags: Flags = None) -> bytes:
-    """Object code of generated source.
+def compile_source(text: str, signatures: Signatures, file: str = "<generated>", flags: Flags = None, cache: Cache | None = None) -> bytes:
+    """Object code of generated source: what `objects.load` takes.
 
     text: the file's content; one function is called `program`. signatures: for each function the types of its parameters: `i64`, `f32*`;
     marks after the star: `!` is written to, `&` may alias another parameter (an entry that passes one slot twice says so by itself).
-    file: the name for error messages. flags: `level` (optimisation, default 3), `vector_width` (bits that
-    loops prefer, default the machine's). Raises what Numba raises for source that it cannot type.
+    file: the name for error messages. flags: `level` (optimisation, default 2), `vector_width` (bits that
+    loops prefer, default the machine's). cache: where kernels are found that other programs have too, and kept for them.
+    Raises what Numba raises for source that it cannot type.
     """
     global compilations
+    from flowc.codegen.emission import Emission
+    from flowc.codegen.entry import entry_unit
+    from flowc.codegen.source import typed_functions
+
     expect(text)
     with _lock:
-        module = translate(text, signatures, file, flags)
-        machine = target_machine(int((flags or {}).get("level", 3)))
-        optimise(module, machine, int((flags or {}).get("level", 3)))
-        code: bytes = machine.emit_object(module)
+        functions = typed_functions(text, signatures, file)
+        symbols = _symbols(functions, flags)
+        entry = entry_unit(text, signatures, symbols)
+        kept: dict[str, bytes] = {}
+        if entry is None:
+            symbols = {}
+        else:
+            functions = [item for item in functions if item.name != entry.name]
+            if cache is not None:
+                read = {symbol: cache.read(symbol.removeprefix(_KERNEL), ".kernel") for symbol in symbols.values()}
+                kept = {symbol: code for symbol, code in read.items() if code is not None}
+                functions = [left for item in functions if (left := _without(item, {n for n, symbol in symbols.items() if symbol in kept}))]
+        with Emission(*_flags(flags), kernels=sum(max(1, len(item.copies)) for item in functions)) as emission:
+            if entry is not None:
+                emission.add(entry)
+            for unit in translated(functions):
+                emission.add(unit.called(symbols.get(unit.name, unit.name)))
+            codes = emission.finish()
+        if cache is not None:
+            for symbol in codes.keys() & symbols.values():
+                cache.keep(symbol.removeprefix(_KERNEL), ".kernel", codes[symbol])
         compilations += 1
-    return code
+    return pack([*codes.values(), *kept.values()])
+
+
+_KERNEL = "flowc_kernel_"  # the name of a kernel's code, where programs share it, is this and its name in the cache
+
+
+def _flags(flags: Flags) -> tuple[int, int]:
+    """Level of optimisation, width of vectors in bits."""
+    from flowc.codegen.host import vector_bytes
+
+    return int((flags or {}).get("level", 2)), int((flags or {}).get("vector_width", 8 * vector_bytes()))
+
+
+def _symbols(functions: Sequence[TypedFunction], flags: Flags) -> dict[str, str]:
+    """For each kernel the name of its code, which says what the kernel does; none where a kernel's own text does not say that."""
+    from flowc.codegen.environment import environment
+
+    kernels = [kernel for item in functions if item.name != "program" for kernel in (item.copies or (item,))]
+    if not all(kernel.identity for kernel in kernels):
+        return {}
+    rest = f"\0{sorted((flags or {}).items())}\0{environment()}"
+    return {kernel.name: _KERNEL + sha256(f"{kernel.identity}{rest}".encode()).hexdigest()[:40] for kernel in kernels}
+
+
+def _without(item: TypedFunction, names: set[str]) -> TypedFunction | None:
+    """What of a function is left to translate where some kernels' code is there; None for nothing."""
+    if item.copies:
+        left = tuple(kernel for kernel in item.copies if kernel.name not in names)
+        return replace(item, copies=left) if left else None
+    return None if item.name in names else item
 
 
 def llvm_text(text: str, signatures: Signatures, flags: Flags = None, optimised: bool = True) -> str:
     """The LLVM text of generated source, for reading and for tests."""
+    from flowc.codegen.emission import linked, optimise
+    from flowc.codegen.host import target_machine
+    from flowc.codegen.source import typed_functions
+
+    level, width = _flags(flags)
     with _lock:
-        module = translate(text, signatures, "<generated>", flags)
+        module = linked(list(translated(typed_functions(text, signatures, "<generated>"))), width, ["program"])
         if optimised:
-            optimise(module, target_machine(), 3)
+            optimise(module, target_machine(level), level)
     return str(module)
 
 
-def translate(text: str, signatures: Signatures, file: str, flags: Flags) -> Any:
-    """Generated source as one linked LLVM module, not yet optimised."""
-    import llvmlite.binding as llvm
-
+def translated(functions: Sequence[TypedFunction]) -> Iterator[Unit]:
+    """Functions as LLVM text, each as soon as it is there; Numba is imported for the first."""
+    if not functions:
+        return
     from flowc.codegen import emitters  # noqa: F401 (registers the intrinsics)
     from flowc.codegen.numba_target import Translator
 
-    functions = typed_functions(text, signatures, file)
     collecting = gc.isenabled()
     gc.disable()  # Numba makes many small objects that live until the end; looking through them again and again is a tenth of the time
-    translator = Translator("flowc")
+    translator = Translator()
     try:
         with translator.lock():
             for item in functions:
-                if item.copies:
-                    translator.translate_form(item, partial(_attributes, item=item))
-                else:
-                    _attributes(translator.translate(item.function, item.arguments, item.result), item)
+                yield from translator.translate_unit(item, partial(_attributes, item=item))
     finally:
         translator.forget()
         if collecting:
             gc.enable()
-    module = llvm.parse_assembly(_with_attributes(translator.text(), flags))
-    for part in translator.texts():
-        module.link_in(llvm.parse_assembly(_with_attributes(part, flags)))
-    for function in module.functions:
-        if not function.is_declaration and function.name != "program":
-            function.linkage = "internal"
-    return module
 
 
 def _attributes(function: Any, item: TypedFunction) -> None:
@@ -101,37 +147,13 @@ def _attributes(function: Any, item: TypedFunction) -> None:
         function.attributes.add("noinline" if pointers else "alwaysinline")
 
 
-_DEFINITION = re.compile(r"^(define [^\n]*\))([^()\n]*)$", re.MULTILINE)
-
-
-def _with_attributes(text: str, flags: Flags) -> str:
-    """LLVM prefers 256-bit vectors on many processors that have 512; say what width is wanted."""
-    from flowc.codegen.host import vector_bytes
-
-    width = int((flags or {}).get("vector_width", 8 * vector_bytes()))
-    marked = _DEFINITION.sub(lambda m: f"{m[1]} #0 {m[2]}", text)
-    return f'{marked}\nattributes #0 = {{ "prefer-vector-width"="{width}" }}\n'
-
-
-def optimise(module: Any, machine: Any, level: int) -> None:
-    """LLVM's standard pipeline, once over the whole module."""
-    import llvmlite.binding as llvm
-
-    module.triple = triple()
-    module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=level)
-    options.loop_vectorization = options.slp_vectorization = level > 1
-    options.loop_interleaving = options.loop_unrolling = level > 1
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-
-
 @dataclass(frozen=True, eq=False)
 class Compiled:
     """A program ready to be called. entry: the address of `void program(int64 tid, int64 nthreads, int64 *args)`, valid while this lives;
-    source_path: the generated file, or `<flowc ...>` where no folder could be written to; code: the object code."""
+    name: in the cache; source_path: the generated file, or `<flowc ...>` where no folder could be written to; code: the object code."""
 
     entry: int
+    name: str
     source_path: str
     code: bytes
     loaded: LoadedProgram = field(repr=False)
@@ -140,24 +162,34 @@ class Compiled:
 _programs: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
+def find_compiled(name: str, cache: Cache) -> Compiled | None:
+    """The program of a name that `flowc.codegen.cache.key` gave, from this process or from the disk; None where it has to be compiled."""
+    known: Compiled | None = _programs.get(f"{cache.folder}/{name}")
+    if known is not None:
+        return known
+    code = cache.read(name)
+    return None if code is None else _loaded(name, code, str(cache.source_path(name)), cache)
+
+
 def compile_cached(text: str, signatures: Signatures, flags: Flags = None, cache: Cache | None = None) -> Compiled:
     """The program of generated source, from this process, from the disk cache, or compiled and kept there. Arguments as `compile_source`."""
     from flowc.codegen.cache import Cache, key
 
     cache = Cache() if cache is None else cache
     name = key(text, signatures, flags)
-    known = _programs.get(f"{cache.folder}/{name}")
-    if known is not None:
-        return known  # type: ignore[no-any-return]
+    found = find_compiled(name, cache)
+    if found is not None:
+        return found
     path = str(cache.source_path(name))
-    code = cache.read(name)
-    if code is None:
-        code = compile_source(text, signatures, path, flags)
-        if not cache.write(name, text, code):
-            path = f"<flowc {name}>"
+    code = compile_source(text, signatures, path, flags, cache)
+    if not cache.write(name, text, code):
+        path = f"<flowc {name}>"
+    return _loaded(name, code, path, cache)
+
+
+def _loaded(name: str, code: bytes, path: str, cache: Cache) -> Compiled:
     loaded = load(code)
-    program = Compiled(loaded.entry, path, code, loaded)
-    _programs[f"{cache.folder}/{name}"] = program
+    program = _programs[f"{cache.folder}/{name}"] = Compiled(loaded.entry, name, path, code, loaded)
     return program
 
 

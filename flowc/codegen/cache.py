@@ -1,7 +1,10 @@
 """The disk cache: object code and the source it came from, by a hash of everything that decides what the code is.
 
     ~/.cache/flowc/3f2a...c1.py     the generated source
-    ~/.cache/flowc/3f2a...c1.o      header with a checksum over name and code, then object code
+    ~/.cache/flowc/3f2a...c1.o      header with a checksum over name and content, then object code
+    ~/.cache/flowc/71ce...f0.kernel the same header, then the object code of one kernel, which any program may have
+    ~/.cache/flowc/90d1...7e.run    the same header, then what a run needs of a Function's program beside the code (`flowc.runtime.kept`)
+    ~/.cache/flowc/55ab...02.stamp  the same header, then what else decides the code (`flowc.codegen.environment`)
 
 Files are written under another name and renamed, so processes may share the folder. A file that is damaged, truncated or foreign, another
 program's too, counts as absent. A folder that cannot be written to costs one warning; programs are then compiled for the process alone.
@@ -13,18 +16,11 @@ import hashlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flowc.codegen.host import host
-
-# the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
-_PARTS = (
-    "alike", "barrier", "build", "clock", "emitters", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile", "tile_library",
-    "tile_text", "types", "vmath",
-)  # fmt: skip
-_MAGIC = b"flowc object 2\n"
+_KINDS = (".o", ".py", ".kernel", ".run", ".stamp")
+_MAGIC = b"flowc object 3\n"
 _warned = False
 
 
@@ -36,33 +32,22 @@ class CacheInfo(NamedTuple):
     bytes: int
 
 
-@cache
-def environment() -> str:
-    """What beside the source decides the object code: versions, processor, and flowc's own code generator by content."""
-    from importlib.util import find_spec
-
-    import llvmlite
-    import llvmlite.binding as llvm
-
-    numba = find_spec("numba")  # found, not imported; importlib.metadata would cost as much as all the rest
-    places = list(numba.submodule_search_locations or ()) if numba is not None else []
-    version = "".join((Path(p) / "_version.py").read_text(encoding="utf-8") for p in places)
-    own = hashlib.sha256()
-    for part in _PARTS:
-        own.update((Path(__file__).parent / f"{part}.py").read_bytes() + b"\0")
-    return "\n".join([version, llvmlite.__version__, str(llvm.llvm_version_info), *host(), own.hexdigest()])
-
-
 def key(text: str, signatures: Mapping[str, Sequence[str]], flags: Mapping[str, Any] | None = None) -> str:
     """The name of a program in the cache. Comment lines do not count: they say where in the user's file an op stands, and lines move."""
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    from flowc.codegen.environment import environment
+
     parts = [code, repr(sorted((k, tuple(v)) for k, v in signatures.items())), repr(sorted((flags or {}).items())), environment()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
-def _checksum(name: str, code: bytes) -> bytes:
-    """Of object code kept under a name: the file of one program, copied over another's, is seen."""
-    return hashlib.sha256(name.encode() + b"\0" + code).digest()
+def _checksum(file: str, data: bytes) -> bytes:
+    """Of what is kept in a file: the file of one program, copied over another's, is seen."""
+    return hashlib.sha256(file.encode() + b"\0" + data).digest()
+
+
+def _headed(file: str, data: bytes) -> bytes:
+    return _MAGIC + _checksum(file, data) + data
 
 
 class Cache:
@@ -78,28 +63,35 @@ class Cache:
     def source_path(self, name: str) -> Path:
         return self.folder / f"{name}.py"
 
-    def read(self, name: str) -> bytes | None:
-        """The object code of a program, or None where there is none that is whole."""
+    def read(self, name: str, kind: str = ".o") -> bytes | None:
+        """What is kept under a name, by default the object code of a program; None where there is nothing that is whole."""
         try:
-            data = (self.folder / f"{name}.o").read_bytes()
+            data = (self.folder / f"{name}{kind}").read_bytes()
         except OSError:
             return None
         head = len(_MAGIC) + 32
-        code = data[head:]
-        whole = data.startswith(_MAGIC) and data[len(_MAGIC) : head] == _checksum(name, code)
-        return code if whole else None
+        content = data[head:]
+        whole = data.startswith(_MAGIC) and data[len(_MAGIC) : head] == _checksum(f"{name}{kind}", content)
+        return content if whole else None
 
     def write(self, name: str, text: str, code: bytes) -> bool:
         """Keep a program; False, with one warning in the life of the process, where the folder cannot be written to."""
+        return self._keep({f"{name}.py": text.encode(), f"{name}.o": _headed(f"{name}.o", code)})
+
+    def keep(self, name: str, kind: str, data: bytes) -> bool:
+        """Keep what `read(name, kind)` gives back. As `write`."""
+        return self._keep({f"{name}{kind}": _headed(f"{name}{kind}", data)})
+
+    def _keep(self, files: Mapping[str, bytes]) -> bool:
         global _warned
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._replace(f"{name}.py", text.encode())
-            self._replace(f"{name}.o", _MAGIC + _checksum(name, code) + code)
+            for file, data in files.items():
+                self._replace(file, data)
         except OSError as error:
             if not _warned:
                 _warned = True
-                warnings.warn(f"flowc cannot keep compiled programs in {self.folder}: {error}", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"flowc cannot keep compiled programs in {self.folder}: {error}", RuntimeWarning, stacklevel=3)
             return False
         return True
 
@@ -130,7 +122,7 @@ class Cache:
     def _files(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return [f for f in self.folder.iterdir() if (f.suffix in (".o", ".py") and len(f.stem) == 40) or (f.name.startswith(".") and f.suffix == ".tmp")]
+        return [f for f in self.folder.iterdir() if (f.suffix in _KINDS and len(f.stem) == 40) or (f.name.startswith(".") and f.suffix == ".tmp")]
 
 
 def cache_info() -> CacheInfo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,8 @@ def _absolute(builder: Any, args: Any) -> Any:
 def _translated(item: TypedFunction) -> Callable[[], tuple[str, dict[str, Any]]]:
     @cache
     def text() -> tuple[str, dict[str, Any]]:
-        translator = Translator(item.name)
-        function = translator.translate(item.function, item.arguments, item.result, callable_by_later=False)
+        translator = Translator()
+        function = translator.translate(item, callable_by_later=False)
         function.attributes.add("alwaysinline")
         function.attributes.add("nounwind")
         function.linkage = "linkonce_odr"
@@ -171,7 +172,7 @@ def _library_functions() -> None:
         arguments = {name: [kind for parameter, kind in a.items() if parameter != "return"] for name, a in signatures.items()}
         file = str(module.__file__)
         for item in typed_functions(Path(file).read_text(encoding="utf-8"), arguments, file):
-            item = TypedFunction(item.function, item.arguments, signatures[item.name]["return"])
+            item = replace(item, result=signatures[item.name]["return"])
             text = _translated(item)
 
             def call(builder: Any, args: Any, item: TypedFunction = item, text: Any = text) -> Any:

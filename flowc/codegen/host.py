@@ -6,14 +6,16 @@ import os
 from functools import cache
 from typing import Any
 
+VARIABLES = ("FLOWC_CPU", "FLOWC_CPU_FEATURES")  # override what is found, for tests of other widths
+
 
 @cache
 def host() -> tuple[str, str]:
-    """(CPU name, feature string) as LLVM spells them; FLOWC_CPU and FLOWC_CPU_FEATURES override, for tests of other widths."""
+    """(CPU name, feature string) as LLVM spells them."""
     import llvmlite.binding as llvm
 
-    name = os.environ.get("FLOWC_CPU") or llvm.get_host_cpu_name()
-    features = os.environ.get("FLOWC_CPU_FEATURES")
+    name = os.environ.get(VARIABLES[0]) or llvm.get_host_cpu_name()
+    features = os.environ.get(VARIABLES[1])
     if features is None:
         try:
             features = llvm.get_host_cpu_features().flatten()
@@ -53,12 +55,13 @@ def initialize() -> None:
     llvm.initialize_native_asmprinter()
 
 
-def target_machine(level: int = 3) -> Any:
+def target_machine(level: int = 2) -> Any:
     """A new LLVM target machine for this host; an execution engine takes ownership of the one that it is given."""
     import llvmlite.binding as llvm
 
     initialize()
     name, features = host()
-    relocation = "static" if triple().startswith(("x86", "i386", "i686")) else "default"
-    return llvm.Target.from_triple(triple()).create_target_machine(
-        cpu=name, features=features, opt=level, reloc=relocation, codemodel="jitdefault", jit=True)
+    # code that lies anywhere as one piece, so that distances within it are short: what `elf` places
+    relocation, model = ("pic", "small") if triple().startswith("x86_64") else ("default", "jitdefault")
+    return llvm.Target.from_triple(triple()).create_target_machine(cpu=name, features=features, opt=level, reloc=relocation, codemodel=model, jit=True)
+

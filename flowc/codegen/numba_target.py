@@ -1,14 +1,14 @@
-"""Numba as a front end only: one typed Python function becomes one plain C function inside a shared LLVM module.
+"""Numba as a front end only: one typed Python function becomes one plain C function in LLVM's language.
 
-    translate(k0, (int64, int64, pointer f32, int64), void, module)   ->   define void @k0(i64, i64, float* noalias, i64) { ... }
+    k0 of (int64, int64, pointer f32, int64)   ->   define void @k0(i64, i64, float* noalias, i64) { ... }
 
 What Numba adds around a function by default is what costs time, so none of it is used: no dispatcher, no wrapper for Python or C, no
 runtime (allocation, exceptions), no library and no LLVM pass per function. A calling convention of our own returns values directly, and
 contexts of our own load only the declarations that kernels need. Numba is imported when this module is, that is, when something compiles.
 
-Measured (processor seconds on one shared core of a Zen 4): importing Numba 0.25, the rest of the code generator 0.07, these contexts 0.03 (0.19
-for Numba's own), then for a file of ten kernels of three nested loops 0.25 for this translation (0.6 with Numba's passes and libraries), 0.12 for
-LLVM's optimiser and 0.07 for machine code. A register tile adds 0.03 to 0.07, a transcendental 0.01 to 0.03, once in a process.
+`walk` translates what is plain, as all printed kernels are: the 22 kernels of the CNN's training step take 0.3 s of processor time (Zen 3), a
+fifth of what Numba's passes below take for them, which are left for what one walk cannot type and for the wording of errors. Importing
+Numba takes 0.35 s, these contexts 0.03 (0.19 for Numba's own).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from llvmlite import ir
 from numba.core import callconv, cgutils, compiler, cpu, errors, funcdesc, lowering, postproc, targetconfig, typed_passes, types, untyped_passes
-from numba.core import ir as numba_ir
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import Registry as LowerRegistry
@@ -31,6 +30,9 @@ from numba.core.typeconv import Conversion
 from numba.core.typing import BaseContext as TypingBase
 from numba.core.typing import templates
 from numba.core.typing.templates import AbstractTemplate, make_concrete_template, signature
+
+from flowc.codegen.emission import Unit
+from flowc.codegen.walk import NotPlain, Walk
 
 if TYPE_CHECKING:
     from flowc.codegen.source import TypedFunction
@@ -199,11 +201,8 @@ class KernelContext(cpu.CPUContext):
         return PlainCallConv(self)
 
     def get_abi_sizeof(self, ty: Any) -> int:
-        """Numba compiles an empty module to learn the size of a type, for debug information that nobody reads."""
-        known: dict[Any, int] = self.__dict__.setdefault("sizes", {})
-        if ty not in known:
-            known[ty] = super().get_abi_sizeof(ty)
-        return known[ty]
+        """Numba compiles an empty module to learn the size of a type, for debug information that nobody writes or reads."""
+        return 0
 
     def post_lowering(self, mod: Any, library: Any) -> None:
         """Numba links its runtime here; kernels have none."""
@@ -253,21 +252,6 @@ class KernelLower(lowering.Lower):
 
     def emit_environment_object(self) -> None:
         pass
-
-    def lower_block(self, block: Any) -> None:
-        """Statement by statement, without the context that Numba prepares at each for the text of an error."""
-        self.pre_block(block)
-        for statement in block.body:
-            self.loc = statement.loc
-            self.lower_inst(statement)
-        self.post_block(block)
-
-    def lower_inst(self, inst: Any) -> None:
-        """Numba writes every statement as text first, for a log that is not kept."""
-        if isinstance(inst, numba_ir.Assign):
-            self.storevar(self.lower_assign(self.typeof(inst.target.name), inst), inst.target.name)
-        else:
-            super().lower_inst(inst)
 
     def lower_binop(self, resty: Any, expr: Any, op: Any) -> Any:
         """Arithmetic on two numbers of one type is one instruction; Numba looks for static operands first, and branches where a divisor is 0."""
@@ -330,37 +314,56 @@ class KernelCompiler(compiler.CompilerBase):
 
 
 class Translator:
-    """Translates functions into one LLVM module; functions translated earlier can be called by later ones."""
+    """Translates functions into LLVM modules; functions translated earlier can be called by later ones."""
 
     _contexts: tuple[KernelTyping, KernelContext] | None = None
 
-    def __init__(self, name: str) -> None:
+    def __init__(self) -> None:
         if Translator._contexts is None:
             typing = KernelTyping()
             target = KernelContext(typing)
             target.refresh()
+            target.error_model = callconv.create_error_model("numpy", target)
             target.complete = typing.complete = True
             Translator._contexts = (typing, target)
         self.typing, self.target = Translator._contexts
-        self.module = self.target.create_module(name)
-        self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
-        self.library = SharedModule(self.module)
         self.translated: list[Callable[..., Any]] = []
-        self.copies: dict[str, str] = {}  # LLVM text of kernels that share a form
+        self.scalars: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {}  # what writes a function that its callers inline
         flags: Any = cast(Any, compiler.Flags())
         flags.error_model = "numpy"
         flags.enable_ssa = flags.no_compile = flags.no_rewrites = True
         self.flags = flags
 
-    def translate(self, function: Callable[..., Any], arguments: Sequence[str], result: str, callable_by_later: bool = True) -> ir.Function:
-        """The LLVM function for `function` with parameters and result of the named types; functions translated later may call it."""
-        argument_types = tuple(type_named(name) for name in arguments)
-        result_type = type_named(result)
-        descriptor = compiler.compile_extra(
-            self.typing, self.target, function, argument_types, result_type, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
+    def begin(self, name: str) -> None:
+        """Start a module: what is translated from here on goes there."""
+        self.module = self.target.create_module(name)
+        self.module.flowc_texts = {}  # name -> function that writes the LLVM text of what the module calls
+        self.library = SharedModule(self.module)
+
+    def translate(self, item: TypedFunction, callable_by_later: bool = True) -> ir.Function:
+        """The LLVM function for a function, in a module of its own; functions translated later may call it."""
+        self.begin(item.name)
+        descriptor = self._translate(item)
         if callable_by_later:
-            self._publish(function, descriptor)
-        return self.module.globals[function.__name__]
+            self._publish(item.function, descriptor)
+        return self.module.globals[item.name]
+
+    def _translate(self, item: TypedFunction) -> Any:
+        """Write a function to the module; Numba's descriptor of it, by which others call it."""
+        argument_types, result_type = tuple(type_named(name) for name in item.arguments), type_named(item.result)
+        if item.tree is not None:
+            descriptor = funcdesc.ExternalFunctionDescriptor(item.name, result_type, argument_types)
+            descriptor.args = tuple(a.arg for a in item.tree.args.args)
+            function = self.target.declare_function(self.module, descriptor)
+            walk = Walk(self.typing, self.target, INSTRUCTIONS, item.function.__globals__)
+            try:
+                with targetconfig.ConfigStack().enter(self.flags.copy()), self.target.push_code_library(self.library):
+                    walk.function(item.tree, function, list(argument_types), result_type)
+                return descriptor
+            except (NotPlain, errors.NumbaError, NotImplementedError):
+                self.begin(item.name)  # without what was written so far
+        return compiler.compile_extra(
+            self.typing, self.target, item.function, argument_types, result_type, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
 
     def _publish(self, function: Callable[..., Any], descriptor: Any) -> None:
         """Make a function known to those that are translated later."""
@@ -370,35 +373,47 @@ class Translator:
         self.typing.insert_user_function(function, template)
         self.target.insert_user_function(function, descriptor)
 
-    def translate_form(self, item: TypedFunction, mark: Callable[[ir.Function], None]) -> None:
-        """The kernels of one form: `item` is translated once, and its text written for each kernel with numbers for the last parameters.
+    def translate_unit(self, item: TypedFunction, mark: Callable[[ir.Function], None]) -> list[Unit]:
+        """A function as a unit of its own; one that callers inline goes along with them instead; a form becomes a unit for each kernel.
 
         mark: gives the function its attributes before the text is written.
         """
-        argument_types = tuple(type_named(name) for name in item.arguments)
-        form: Any = compiler.compile_extra(
-            self.typing, self.target, item.function, argument_types, types.void, self.flags, {}, library=self.library, pipeline_class=KernelCompiler)
+        if item.copies:
+            return self._translate_form(item, mark)
+        function = self.translate(item)
+        mark(function)
+        if "alwaysinline" in function.attributes:
+            function.linkage = "linkonce_odr"
+            text, calls = str(self.module), self._calls()
+            self.scalars[item.name] = lambda: (text, calls)
+            return []
+        return [Unit(item.name, str(self.module), tuple(self.texts()))]
+
+    def _translate_form(self, item: TypedFunction, mark: Callable[[ir.Function], None]) -> list[Unit]:
+        """The kernels of one form: `item` is translated once, and its text written for each kernel with numbers for the last parameters."""
+        self.begin(item.name)
+        form = self._translate(item)
         function = self.module.globals.pop(item.name)
         mark(function)
-        text = str(function)
+        text, head, parts = str(function), str(self.module), tuple(self.texts())
+        units = []
         for kernel in item.copies:
-            kept = len(argument_types) - len(kernel.numbers)
+            kept = len(item.arguments) - len(kernel.numbers)
             own = text.replace(function.get_reference(), f'@"{kernel.function.__name__}"', 1)
             for parameter, number in zip(function.args[kept:], kernel.numbers, strict=True):
                 # in the head with its type, elsewhere as an operand
                 value = ir.Constant(parameter.type, number.item())
                 own = own.replace(f", {parameter}", "", 1).replace(parameter.get_reference(), value.get_reference())
-            self.copies[kernel.function.__name__] = own
+            units.append(Unit(kernel.function.__name__, f"{head}\n{own}", parts))
             descriptor = copy(form)
             descriptor.mangled_name = kernel.function.__name__
             descriptor.args, descriptor.argtypes = form.args[:kept], form.argtypes[:kept]
             self._publish(kernel.function, descriptor)
+        return units
 
-    def text(self) -> str:
-        """The module's LLVM text."""
-        for name in self.copies:
-            self.module.globals.pop(name, None)  # declared by its callers
-        return "\n".join([str(self.module), *self.copies.values()])
+    def _calls(self) -> dict[str, Any]:
+        """What the module calls and does not have itself: name -> what writes its LLVM text."""
+        return self.module.flowc_texts | {name: write for name, write in self.scalars.items() if name in self.module.globals}  # type: ignore[no-any-return]
 
     def forget(self) -> None:
         """Drop what Numba keeps about this translator's functions."""
@@ -410,7 +425,7 @@ class Translator:
 
     def texts(self) -> list[str]:
         """LLVM texts to link: what the module calls, what that calls, and so on."""
-        open_names, found = dict(self.module.flowc_texts), dict[str, str]()
+        open_names, found = self._calls(), dict[str, str]()
         while open_names:
             name, write = open_names.popitem()
             if name not in found:

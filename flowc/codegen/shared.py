@@ -9,10 +9,11 @@ Only texts that agree once all names are struck out are compared closely, so tha
 
 from __future__ import annotations
 
-import ast
 import re
 
-_NAME = re.compile(r"[A-Za-z_]\w*")
+_NAME = re.compile(r"\b[A-Za-z_]\w*")
+_HEAD = re.compile(r"def (\w+)\(([^)]*)\)")
+_BOUND = re.compile(r"^ *(?:for (\w+) in |(\w+) (?:[^\w\s=<>!(]{0,2})= )", re.MULTILINE)
 _COMMENT = re.compile(r"^ *#.*\n?", re.MULTILINE)
 
 
@@ -37,16 +38,9 @@ class SharedFunctions:
 
 
 def form(text: str) -> str:
-    """A function's code with its name left out and the names that it binds numbered: what it does, whatever it calls its values."""
-    (definition,) = ast.parse(text).body
-    assert isinstance(definition, ast.FunctionDef)
-    definition.name = "_"
-    nodes = list(ast.walk(definition))
-    bound = {n.arg for n in nodes if isinstance(n, ast.arg)} | {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    """A printed function's code with its name left out and the names that it binds numbered: what it does, whatever it calls its values."""
+    head, code = _HEAD.match(text), _COMMENT.sub("", text)
+    assert head is not None
+    bound = {*_NAME.findall(head[2]), *(a or b for a, b in _BOUND.findall(code))}
     numbers: dict[str, str] = {}
-    for node in nodes:
-        if isinstance(node, ast.arg):
-            node.arg = numbers.setdefault(node.arg, f"${len(numbers)}")
-        elif isinstance(node, ast.Name) and node.id in bound:
-            node.id = numbers.setdefault(node.id, f"${len(numbers)}")
-    return ast.dump(definition)
+    return _NAME.sub(lambda m: numbers.setdefault(m[0], f"${len(numbers)}") if m[0] in bound else m[0], code.replace(head[1], "_", 1))

@@ -34,6 +34,11 @@ class Copy:
 
     function: Callable[..., Any]
     numbers: tuple[Any, ...]
+    identity: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,16 @@ class TypedFunction:
     """A function of generated source with the names of its parameters' types, and of its result's.
 
     copies: the kernels that it was made for, where it is a form that they share (see `alike`); itself it is called nowhere then.
+    identity: of a kernel that calls nothing of its own file, text from which its code follows, whatever its names: equal in every program
+    that has the same kernel. tree: the function's syntax, where its text is known.
     """
 
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     result: str = ""
     copies: tuple[Copy, ...] = ()
+    identity: str = ""
+    tree: ast.FunctionDef | None = None
 
     @property
     def name(self) -> str:
@@ -110,7 +119,9 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
         if len(typed[item.name]) != len(item.args.args):
             raise TypeError(f"{item.name} has {len(item.args.args)} parameters, its signature {len(typed[item.name])}")
     _mark_aliases(definitions, typed)
-    shared = _share(text, tree, typed)
+    forms = _forms(text, tree, typed)
+    identities = _identities(tree, forms, typed)
+    shared = _share(text, forms, typed)
     if shared:
         tree = ast.parse(_with_shared(text, definitions, shared), file)
     cheaper = _Cheaper("continue" in text)
@@ -120,35 +131,60 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
     namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **cheaper.constants}
     exec(compile(ast.fix_missing_locations(tree), file, "exec"), namespace)
     namespace["f16"] = scalars.half  # after the file's own imports
+    trees = {item.name: item for item in tree.body if isinstance(item, ast.FunctionDef)}
     result, copied = list[TypedFunction](), {name for group in shared.values() for name in group.names}
     for name, group in shared.items():
-        members = [Copy(namespace[member], tuple(CONSTANTS[d](ast.literal_eval(n)) for d, n in zip(group.dtypes, numbers, strict=True)))
+        members = [Copy(namespace[member], tuple(CONSTANTS[d](ast.literal_eval(n)) for d, n in zip(group.dtypes, numbers, strict=True)), identities[member])
                    for member, numbers in zip(group.names, group.numbers, strict=True)]  # fmt: skip
-        result.append(TypedFunction(namespace[name], (*typed[group.names[0]], *group.dtypes), copies=tuple(members)))
-    return result + [TypedFunction(namespace[name], tuple(signature)) for name, signature in typed.items() if name not in copied]
+        result.append(TypedFunction(namespace[name], (*typed[group.names[0]], *group.dtypes), copies=tuple(members), tree=trees[name]))
+    rest = [name for name in typed if name not in copied]
+    return result + [TypedFunction(namespace[name], tuple(typed[name]), identity=identities.get(name, ""), tree=trees[name]) for name in rest]
 
 
-def _share(text: str, tree: ast.Module, typed: dict[str, list[str]]) -> dict[str, alike.Shared]:
-    """The forms that several kernels have, by the names of the functions to make for them."""
+def _forms(text: str, tree: ast.Module, typed: dict[str, list[str]]) -> dict[str, tuple[str, alike.Form]]:
+    """The text and the form of every kernel; none where the file has names that cannot be known, or text that is no code."""
     lines = text.splitlines()
     shared_names = {name for item in tree.body for name in _bound(item)}
-    if "*" in shared_names or '"""' in text.split("\ndef ", 1)[-1]:  # names unknown; text that is no code
+    if "*" in shared_names or '"""' in text.split("\ndef ", 1)[-1]:
         return {}
-    groups: dict[tuple[str, ...], list[tuple[str, str, alike.Form]]] = {}
+    forms = {}
     for item in tree.body:
         if isinstance(item, ast.FunctionDef) and any("*" in kind for kind in typed[item.name]) and item.name != "program":
             own = "\n".join(lines[item.lineno - 1 : item.end_lineno])
-            form = alike.form(own, shared_names - {item.name})
-            groups.setdefault((form.key, *typed[item.name]), []).append((item.name, own, form))
+            forms[item.name] = own, alike.form(own, shared_names - {item.name})
+    return forms
+
+
+def _identities(tree: ast.Module, forms: dict[str, tuple[str, alike.Form]], typed: dict[str, list[str]]) -> dict[str, str]:
+    """See `TypedFunction`. Empty where a name of the file's head could mean anything, or the kernel calls its neighbours."""
+    known = all(
+        isinstance(item, ast.FunctionDef)
+        or (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
+        or (isinstance(item, ast.ImportFrom) and item.module in ("math", "flowc.codegen.intrinsics") and not any(a.asname for a in item.names))
+        for item in tree.body
+    )
+    functions = [item for item in tree.body if isinstance(item, ast.FunctionDef)]
+    calls = {f.name: {n.id for n in ast.walk(f) if isinstance(n, ast.Name)} & (set(typed) - {f.name}) for f in functions}
+    return {
+        name: "\n".join([form.key, *(number for _, _, number in form.numbers), *typed[name]]) if known and not calls[name] else ""
+        for name, (_, form) in forms.items()
+    }
+
+
+def _share(text: str, forms: dict[str, tuple[str, alike.Form]], typed: dict[str, list[str]]) -> dict[str, alike.Shared]:
+    """The forms that several kernels have, by the names of the functions to make for them."""
+    groups: dict[tuple[str, ...], list[tuple[str, str, alike.Form]]] = {}
+    for name, (own, form) in forms.items():
+        groups.setdefault((form.key, *typed[name]), []).append((name, own, form))
     prefix = "literal_"
     while prefix in text:
         prefix += "_"
     result = {}
     for group in groups.values():
         if len(group) > 1:
-            names, texts, forms = zip(*group, strict=True)
-            name = f"alike_{prefix}{names[0]}"
-            result[name] = alike.share(name, names, texts, forms, prefix)
+            names, texts, members = zip(*group, strict=True)
+            function = f"alike_{prefix}{names[0]}"
+            result[function] = alike.share(function, names, texts, members, prefix)
     return result
 
 

@@ -12,8 +12,9 @@ import threading
 from concurrent.futures import Future
 from typing import Any
 
-from flowc.codegen.host import target_machine
-from flowc.codegen.tile_text import ELEMENT, tile_name, tile_text
+from flowc.codegen.elf import provided
+
+NAMES = {dtype: f"flowc_tile_{dtype}" for dtype in ("f32", "f64")}  # as `tile_text.tile_name`, which a warm start does not import
 
 _lock = threading.Lock()
 _compiling: dict[str, Future[bytes]] = {}
@@ -22,25 +23,22 @@ _loaded: dict[str, Any] = {}  # kept: programs call into them
 
 def expect(source: str) -> None:
     """Begin to compile, in the background, the tiles that generated source calls."""
-    for dtype in ELEMENT:
+    for dtype in NAMES:
         if f"tile_{dtype}(" in source or f"tiles_{dtype}(" in source:
             _code(dtype)
 
 
 def require(code: bytes) -> None:
     """Load the tiles that object code calls; programs loaded later find them by name."""
-    for dtype in ELEMENT:
-        name = tile_name(dtype)
+    for dtype, name in NAMES.items():
         if name not in _loaded and name.encode() in code:
-            import llvmlite.binding as llvm
-
             from flowc.codegen.objects import LoadedProgram  # which loads programs through this file
 
             ready = _code(dtype).result()
             with _lock:
                 if name not in _loaded:
                     library = LoadedProgram(ready, (name,), permanent=True)
-                    llvm.add_symbol(name, library.addresses[name])
+                    provided[name] = library.addresses[name]
                     _loaded[name] = library
 
 
@@ -53,15 +51,18 @@ def _code(dtype: str) -> Future[bytes]:
         if found is not None:
             return found
         found = _compiling[dtype] = Future()
-    text, cache = tile_text(dtype), Cache()
-    name = key(text, {})
+    cache = Cache()
+    name = key(f"tiles of {dtype}", {})  # which holds the text's own generator by content
     kept = cache.read(name)
     if kept is not None:
         found.set_result(kept)
         return found
 
     def compile() -> None:
+        from flowc.codegen.tile_text import tile_text
+
         try:
+            text = tile_text(dtype)
             code = _emit(text)
         except BaseException as error:
             found.set_exception(error)
@@ -87,7 +88,9 @@ os.register_at_fork(after_in_child=_after_fork)
 def _emit(text: str) -> bytes:
     import llvmlite.binding as llvm
 
-    machine = target_machine()
+    from flowc.codegen.host import target_machine
+
+    machine = target_machine(3)
     module = llvm.parse_assembly(text, llvm.create_context())  # the shared context is for one thread at a time
     code: bytes = machine.emit_object(module)
     return code

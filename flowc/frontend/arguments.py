@@ -19,7 +19,7 @@ from flowc.errors import DTypeError, ShapeError, user_location
 from flowc.frontend.containers import LEAF, STATIC_TYPES, Structure, flatten, static
 from flowc.ir.dims import Dim, Sym
 from flowc.ir.types import BOOL, F32, I32, I64, DType, TensorType, as_dtype
-from flowc.runtime.layout import ARRAY, CONVERT, FLOAT, INT
+from flowc.runtime.desks import ARRAY, CONVERT, FLOAT, INT
 from flowc.runtime.prepared import Form
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

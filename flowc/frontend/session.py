@@ -11,7 +11,7 @@ The next run like one that went well is native code's alone (`runtime.caller`): 
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
@@ -288,7 +288,7 @@ class Session(native.Desk):
         """The counter of random draws: from 0 where the graph has a seed, else from where the system's entropy puts it."""
         if self._counter is None:
             seeded = self.graph.seed is not None or self.graph.op_seeds
-            self._counter = np.array(0 if seeded else secrets.randbits(62), np.uint64)
+            self._counter = np.array(0 if seeded else int.from_bytes(os.urandom(8), "little") >> 2, np.uint64)
         return self._counter
 
     def restart_draws(self) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flowc.ir.dims import Dim, substitute, symbols
+from flowc.ir.dims import Dim, symbols
 from flowc.ir.function import Function
 from flowc.ir.loops import Kernel
 from flowc.ir.node import Node
@@ -24,19 +22,12 @@ class Step:
     barrier: bool
     call: Node
 
-    def work(self, extents: Mapping[str, int]) -> float:
-        """An estimate of the multiply-adds and element accesses of one run, to choose a number of threads by.
-
-        For a contraction the root of the product of its three sizes: of a matmul (mk)(kn)(mn) that is m*n*k.
-        """
-        sizes = [float(substitute(p.size, extents)) for p in self.places]  # type: ignore[arg-type]
-        total = sum(sizes)
+    def work(self) -> tuple[list[Dim], list[tuple[Dim, ...]]]:
+        """What one run costs, to choose a number of threads by: the sizes of what it reads and writes, and for each contraction those of its
+        result and operands."""
         function: Function = self.call.attrs["function"]
-        for node in function.nodes:
-            if node.op.kind is Kind.CONTRACT:
-                shapes = [node.tensor, *(n.tensor for n in node.inputs[:2])]
-                total += math.sqrt(math.prod(max(float(substitute(t.size, extents)), 1.0) for t in shapes))  # type: ignore[arg-type]
-        return total
+        contractions = [n for n in function.nodes if n.op.kind is Kind.CONTRACT]
+        return [p.size for p in self.places], [(n.tensor.size, *(operand.tensor.size for operand in n.inputs[:2])) for n in contractions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,20 +50,6 @@ class Program:
     @property
     def kernels(self) -> tuple[Kernel, ...]:
         return tuple(step.kernel for step in self.steps)
-
-    def slot_bytes(self, extents: Mapping[str, int]) -> list[int]:
-        """The size of each slot, a multiple of 64 bytes."""
-        sizes = []
-        for slot in self.slots:
-            most = max(_size(size, extents) * dtype.size for dtype, size in slot.values)
-            sizes.append((most + 63) // 64 * 64)
-        return sizes
-
-
-def _size(size: Dim, extents: Mapping[str, int]) -> int:
-    found = substitute(size, extents)
-    assert isinstance(found, int), f"extent {found} has no value"
-    return found
 
 
 def plan(main: Function) -> Program:

@@ -4,7 +4,8 @@
     loss, = executable.run([x, w])       # fresh arrays; params with an update are overwritten in place
 
 One table of addresses and extents is all that crosses into the program. What depends on extents (offsets, table, number of threads) is a
-`Binding`, made once for each set of extents and kept.
+`Binding`, made once for each set of extents and kept. A run needs the machine code and its `Layout`, which a warm start has from the
+disk (`kept`); Module, kernels, source and records are then worked out when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import flowc.ops  # noqa: F401 (Functions are made of them)
 from flowc.config import settings
 from flowc.ir.dims import Sym, substitute
 from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
-from flowc.ir.loops import Kernel
 from flowc.ir.shown import Shown
-from flowc.lower.memory import Place
-from flowc.lower.program import Program, plan
 from flowc.runtime import native
 from flowc.runtime.arena import Arena, address
-from flowc.transforms.pipeline import optimize
-from flowc.transforms.records import Records, expect_fused
+from flowc.runtime.layout import Layout, Row, layout
 
 if TYPE_CHECKING:
+    from flowc.ir.loops import Kernel
+    from flowc.lower.program import Program
     from flowc.runtime.prepared import Prepared
     from flowc.runtime.traced import TracedExecutable
+    from flowc.transforms.records import Records
 
 builds = 0
 """How many executables this process has built: tests count with it."""
@@ -46,7 +47,7 @@ KEPT_BINDINGS = 16  # sets of extents whose memory is kept
 @dataclass(eq=False)
 class Binding:
     """What one set of extents comes to. `table` holds addresses and extents; `offsets` says where in the arena each slot begins, and after
-    the last one the whole size; `keep` keeps alive what the table points to; `generation`: the arena's when the table was filled."""
+    the last one the whole size; `generation`: the arena's when the table was filled."""
 
     extents: dict[str, int]
     table: np.ndarray
@@ -54,7 +55,6 @@ class Binding:
     threads: int
     offsets: list[int]
     generation: int
-    keep: list[Any]
     result_shapes: list[tuple[int, ...]]
 
 
@@ -68,29 +68,46 @@ def build(f: Function) -> Executable:
 class Executable(Shown):
     """A Function ready to run.
 
-    module: the fused Module; program: kernels and places; kernels; source: generated Python; records: every pass's decisions.
+    layout: what runs need beside the code; module: the fused Module; program: kernels and places; kernels; source: generated Python;
+    records: every pass's decisions.
     """
+
+    is_kept = True  # whether later processes find the program by its Function
 
     def __init__(self, f: Function) -> None:
         self.f = f
         self.backend = settings().backend
-        self.records = Records()
         self.lock = native.lock() if self.backend == "cpu" else threading.Lock()
         self.arena = Arena()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
         self._symbols = _symbol_sources(f)
         self._njit: Any = None
+        self._object: Any = None  # what was compiled
         if self.backend != "interpret":
-            self.entry = self._compile()
+            self.layout, self.entry = self._compile()
 
     # the compiler's products
 
     @cached_property
+    def _optimized(self) -> tuple[Function, Records]:
+        from flowc.transforms.pipeline import optimize
+        from flowc.transforms.records import Records
+
+        records = Records()
+        return optimize(self.f, records=records), records
+
+    @property
     def module(self) -> Function:
-        return optimize(self.f, records=self.records)
+        return self._optimized[0]
+
+    @property
+    def records(self) -> Records:
+        return self._optimized[1]
 
     @cached_property
     def program(self) -> Program:
+        from flowc.lower.program import plan
+
         return plan(self.module)
 
     @property
@@ -108,16 +125,26 @@ class Executable(Shown):
         """The generated Python source."""
         return self._printed.text  # type: ignore[no-any-return]
 
-    def _compile(self) -> Any:
-        printed = self._printed
+    def _compile(self) -> tuple[Layout, Any]:
+        """The layout, and the entry: an address, for the back end `python` a function."""
         if self.backend == "python":
             from flowc.codegen.build import load_python
 
-            return load_python(printed.text)
-        from flowc.codegen.build import compile_cached
+            return layout(self.program, self._printed), load_python(self.source)
+        from flowc.runtime import kept
 
-        self._object = compile_cached(printed.text, printed.signatures)
-        return self._object.entry
+        checked = settings().verify or not self.is_kept  # then every pass runs, and is looked at
+        found = None if checked else kept.find(self.f)
+        if found is None:
+            from flowc.codegen.build import compile_cached
+
+            self._object = compile_cached(self.source, self._printed.signatures)
+            made = layout(self.program, self._printed)
+            if not checked:
+                kept.keep(self.f, made, self._object.name)
+            return made, self._object.entry
+        own, self._object = found
+        return own, self._object.entry
 
     @property
     def source_path(self) -> str:
@@ -125,21 +152,19 @@ class Executable(Shown):
         return str(self._object.source_path)
 
     @property
+    def table_size(self) -> int:
+        """How many words a run's table has."""
+        return self.layout.table_size
+
+    @property
     def slots(self) -> dict[int, int]:
         """For each place of the program (by identity) its slot in the table."""
         return self._printed.slots  # type: ignore[no-any-return]
 
-    @property
-    def first_extent(self) -> int:
-        return self._printed.first_extent  # type: ignore[no-any-return]
-
-    @property
-    def table_size(self) -> int:
-        """The slots of the table: the control block's, the places', the extents'."""
-        return self.first_extent + len(self.program.extents)
-
     def expect_fused(self, scope: str) -> str:
         """The one kernel that computes everything in a scope; AssertionError with the reasons where there are several."""
+        from flowc.transforms.records import expect_fused
+
         return expect_fused(self.module, self.records, scope)
 
     def njit(self) -> Any:
@@ -179,7 +204,7 @@ class Executable(Shown):
             return self.interpret(args)
         with self.lock:
             binding = self.binding(args)
-            for i, slot in self.param_slots:
+            for i, slot in self.layout.param_slots:
                 binding.table[slot] = address(args[i])
             if binding.generation != self.arena.generation:
                 binding.generation = self.place_slots(binding.table, binding.offsets)
@@ -197,19 +222,20 @@ class Executable(Shown):
     def enter(self, binding: Binding, args: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run with params' addresses in the binding's table: give results a place, run, copy what has to be copied."""
         out: list[Any] = []
-        for i, (shape, node) in enumerate(zip(binding.result_shapes, self.program.main.results, strict=True)):
-            slot = self.own_result_slot(i)
-            out.append(None if slot is None else np.empty(shape, node.tensor.dtype.numpy))
+        for i, (shape, result) in enumerate(zip(binding.result_shapes, self.layout.results, strict=True)):
+            slot = self.layout.own_slot(i)
+            out.append(None if slot is None else np.empty(shape, result.dtype.numpy))
             if slot is not None:
                 binding.table[slot] = address(out[-1])
-        for position, param in self.param_results:
+        for position, param in self.layout.param_results:
             out[position] = args[param].reshape(binding.result_shapes[position]).copy()
         self._launch(binding, args, out)
-        for position, place in self.copied_results:
-            out[position] = self._read(binding, place, args, out).reshape(binding.result_shapes[position]).copy()
-        if self.program.copies:
-            values = [(args[i], self._read(binding, place, args, out)) for i, place in self.program.copies]
-            if any(place.kind == "param" for _, place in self.program.copies):  # variables that swap their values
+        for position, row in self.layout.copied_results:
+            out[position] = self._read(binding, row, args, out).reshape(binding.result_shapes[position]).copy()
+        if self.layout.copies:
+            sources = [(args[i], self.layout.rows[row]) for i, row in self.layout.copies]
+            values = [(target, self._read(binding, row, args, out)) for target, row in sources]
+            if any(row.kind == "param" for _, row in sources):  # variables that swap their values
                 values = [(target, value.copy()) for target, value in values]
             for target, value in values:
                 target[...] = value.reshape(target.shape)
@@ -225,86 +251,63 @@ class Executable(Shown):
 
     # memory
 
-    @cached_property
-    def param_slots(self) -> list[tuple[int, int]]:
-        slots = self._printed.slots
-        return [(p.position, slots[id(p)]) for p in self.program.places if p.kind == "param"]
-
-    def own_result_slot(self, position: int) -> int | None:
-        """The slot of a result that the program writes; None where it is a copy of something."""
-        place = self.program.results[position]
-        return self.slots[id(place)] if place.kind == "result" and place.position == position else None
-
-    @cached_property
-    def param_results(self) -> list[tuple[int, int]]:
-        """(result, param) where a result is what a param was before the run."""
-        return [(i, p.position) for i, p in enumerate(self.program.results) if p.kind == "param"]
-
-    @cached_property
-    def copied_results(self) -> list[tuple[int, Place]]:
-        """(result, place) where a result is a copy of what stands in a place after the run."""
-        return [(i, p) for i, p in enumerate(self.program.results) if p.kind != "param" and self.own_result_slot(i) is None]
 
     def _bind(self, args: Sequence[np.ndarray]) -> Binding:
-        program, printed = self.program, self._printed
+        own = self.layout
         extents = bind_extents([p.type for p in self.f.params], [a.shape for a in args])
-        offsets = [0, *itertools.accumulate(program.slot_bytes(extents))]
+        offsets = [0, *itertools.accumulate(own.piece_bytes(extents))]
         self.arena.reserve(offsets[-1])
         table = np.zeros(self.table_size, np.int64)
         if self.backend == "cpu":
             from flowc.runtime.threads import control_block
 
             table[0] = control_block()
-        keep: list[Any] = []
-        shapes = [tuple(int(substitute(d, extents)) for d in r.tensor.dims) for r in program.main.results]  # type: ignore[arg-type]
-        for place in program.places:
-            slot = printed.slots[id(place)]
-            if place.kind == "constant":
-                array = np.ascontiguousarray(program.constants[place.position].attrs["value"].array)
-                keep.append(array)
-                table[slot] = address(array)
-        for position, name in enumerate(program.extents):
-            table[printed.first_extent + position] = extents[name]
-        work = sum(step.work(extents) for step in program.steps)
+        shapes = [tuple(int(substitute(d, extents)) for d in r.dims) for r in own.results]  # type: ignore[arg-type]
+        for row in own.rows:
+            if row.kind == "constant":
+                table[row.slot] = address(own.constants[row.position])
+        for position, name in enumerate(own.extents):
+            table[own.first_extent + position] = extents[name]
+        work = own.work(extents)
         threads = settings().threads if work > PARALLEL_WORK else 1
         generation = self.place_slots(table, offsets)
-        return Binding(extents, table, work, threads, offsets, generation, keep, shapes)
+        return Binding(extents, table, work, threads, offsets, generation, shapes)
 
     def place_slots(self, table: Any, offsets: Sequence[int]) -> int:
-        """Write the slots' addresses into a table; the arena's generation that they belong to."""
-        for place in self.program.places:
-            if place.kind == "slot":
-                table[self.slots[id(place)]] = self.arena.base + offsets[place.position]
+        """Write the addresses of the arena's pieces into a table; the arena's generation that they belong to."""
+        for slot, piece in self.layout.arena_slots:
+            table[slot] = self.arena.base + offsets[piece]
         return self.arena.generation
 
-    def _read(self, binding: Binding, place: Any, args: Sequence[np.ndarray], out: list[Any]) -> np.ndarray:
-        """The value at a place after a run, flat."""
-        if place.kind == "param":
-            return args[place.position].reshape(-1)
-        if place.kind == "result":
-            return out[place.position].reshape(-1)  # type: ignore[no-any-return]
-        if place.kind == "constant":
-            return self.program.constants[place.position].attrs["value"].array.reshape(-1)  # type: ignore[no-any-return]
-        size = int(substitute(place.size, binding.extents))  # type: ignore[arg-type]
-        return self.arena.view(binding.offsets[place.position], size * place.dtype.size, place.dtype.numpy)
+    def _read(self, binding: Binding, row: Row, args: Sequence[np.ndarray], out: list[Any]) -> np.ndarray:
+        """The value in a row after a run, flat."""
+        if row.kind == "param":
+            return args[row.position].reshape(-1)
+        if row.kind == "result":
+            return out[row.position].reshape(-1)  # type: ignore[no-any-return]
+        if row.kind == "constant":
+            return self.layout.constants[row.position].reshape(-1)
+        size = int(substitute(row.size, binding.extents))  # type: ignore[arg-type]
+        return self.arena.view(binding.offsets[row.position], size * row.dtype.size, row.dtype.numpy)
 
     def _python_table(self, binding: Binding, args: Sequence[np.ndarray], out: list[Any]) -> list[Any]:
         """The table for plain Python: flat arrays in place of addresses."""
         table: list[Any] = [None] * len(binding.table)
-        for place in self.program.places:
-            slot = self._printed.slots[id(place)]
-            if place.kind == "slot":  # values of several sizes may share it: the whole slot
-                begin, end = binding.offsets[place.position : place.position + 2]
-                table[slot] = self.arena.view(begin, end - begin, place.dtype.numpy)
+        for row in self.layout.rows:
+            if row.kind == "slot":  # values of several sizes may share it: the whole piece
+                begin, end = binding.offsets[row.position : row.position + 2]
+                table[row.slot] = self.arena.view(begin, end - begin, row.dtype.numpy)
             else:
-                table[slot] = self._read(binding, place, args, out)
-        for position in range(len(self.program.extents)):
-            table[self._printed.first_extent + position] = binding.table[self._printed.first_extent + position]
+                table[row.slot] = self._read(binding, row, args, out)
+        for slot in range(self.layout.first_extent, self.layout.table_size):
+            table[slot] = binding.table[slot]
         return table
 
     @cached_property
     def _rewritten(self) -> Function:
         """The Function after the passes before fusion: what stabilize makes finite is finite here too."""
+        from flowc.transforms.pipeline import optimize
+
         return optimize(self.f, until="resimplify")
 
     def interpret(self, args: Sequence[np.ndarray]) -> list[np.ndarray]:

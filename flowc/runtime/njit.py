@@ -109,7 +109,7 @@ def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
                 checks.append(f"    if {name}.shape[{axis}] != {dim_source(dim)}:")
                 checks.append(f'        raise ValueError("{f.name}: param {param.name} is {param.type}, the array has another shape")')
     lines += checks
-    add(f"    table = np.zeros({executable.table_size}, np.int64)")
+    add(f"    table = np.zeros({executable.layout.table_size}, np.int64)")
     add("    size = 64")
     constants: list[np.ndarray] = []
     for position, slot in enumerate(program.slots):
@@ -138,7 +138,7 @@ def wrapper_source(executable: Executable) -> tuple[str, list[np.ndarray]]:
                 add(f"    result{place.position} = np.empty({dim_source(place.size)}, np.{place.dtype.long_name if not place.dtype.is_bool else 'bool_'})")
                 add(f"    table[{where}] = result{place.position}.ctypes.data")
     for position, name in enumerate(program.extents):
-        add(f"    table[{executable.first_extent + position}] = extent_{name}")
+        add(f"    table[{executable.layout.first_extent + position}] = extent_{name}")
     add("    entry(0, 1, table.ctypes.data)")
     # Numba frees an array after its last use, and an address is none: without this line all of them would be gone before the program runs
     add(f"    table[0] = {' + '.join(['arena.size', *(f'{name}_array.size' for name in names)])}")

@@ -10,6 +10,7 @@ Where native calls cannot be used (another back end, an unknown interpreter), `E
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,7 @@ class Prepared(native.Desk):
 
     def _lay_out(self) -> None:
         """The record, and the table of addresses: the binding's with places of its own behind it for what no kernel reads or writes."""
-        executable, program = self.executable, self.executable.program
+        executable, own_layout = self.executable, self.executable.layout
         assert isinstance(executable.lock, native.Lock)
         self.binding = binding = executable.binding(self.args)
         self._keep: list[Any] = []
@@ -174,22 +175,23 @@ class Prepared(native.Desk):
             table.append(value)
             return len(table) - 1
 
-        param_slots = dict(executable.param_slots)
+        param_slots = dict(own_layout.param_slots)
         for position, array in enumerate(self.args):
             if position not in param_slots:
                 param_slots[position] = own()
             table[param_slots[position]] = address(array) if position >= self.fed else 0
         leaves = [self._leaf(param_slots[i], array) for i, array in enumerate(self.args[: self.fed])]
-        result_slots, results = [], []
-        for i, (node, shape) in enumerate(zip(program.main.results, binding.result_shapes, strict=True)):
-            slot = executable.own_result_slot(i)
+        result_slots, results, sizes = [], [], []
+        for i, (result, shape) in enumerate(zip(own_layout.results, binding.result_shapes, strict=True)):
+            slot = own_layout.own_slot(i)
             result_slots.append(own() if slot is None else slot)
-            results.append(self._result(result_slots[i], shape, node.tensor.dtype.numpy, table))
-        sizes = [int(np.prod(s, dtype=np.int64)) * n.tensor.dtype.size for s, n in zip(binding.result_shapes, program.main.results, strict=True)]
-        before = [(result_slots[i], param_slots[p], sizes[i]) for i, p in executable.param_results]
-        after = [(result_slots[i], executable.slots[id(place)], sizes[i]) for i, place in executable.copied_results]
-        targets = [(param_slots[p], executable.slots[id(place)], self.args[p].nbytes) for p, place in program.copies]
-        if any(place.kind == "param" for _, place in program.copies):  # variables that swap their values
+            results.append(self._result(result_slots[i], shape, result.dtype.numpy, table))
+            sizes.append(math.prod(shape) * result.dtype.size)
+        before = [(result_slots[i], param_slots[p], sizes[i]) for i, p in own_layout.param_results]
+        after = [(result_slots[i], row.slot, sizes[i]) for i, row in own_layout.copied_results]
+        copies = [(position, own_layout.rows[row]) for position, row in own_layout.copies]
+        targets = [(param_slots[position], row.slot, self.args[position].nbytes) for position, row in copies]
+        if any(row.kind == "param" for _, row in copies):  # variables that swap their values
             between = [own(address(self._memory(size))) for _, _, size in targets]
             after += [(middle, source, size) for middle, (_, source, size) in zip(between, targets, strict=True)]
             targets = [(target, middle, size) for middle, (target, _, size) in zip(between, targets, strict=True)]

@@ -45,10 +45,12 @@ class Launch:
 class TracedExecutable(Executable):
     """An executable whose runs are told in Launches; those of a back end without compiled programs have no kernels."""
 
+    is_kept = False
+
     def __init__(self, executable: Executable) -> None:
         self.plain = executable
         if executable.backend != "interpret":
-            self.module, self.program = executable.module, executable.program
+            self._optimized, self.program = executable._optimized, executable.program
         with override(backend=executable.backend):
             super().__init__(executable.f)
 

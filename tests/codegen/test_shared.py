@@ -40,6 +40,11 @@ def test_what_a_kernel_does_makes_a_difference(change):
     assert functions.find("k1", TYPES, FIRST.replace("k0", "k1").replace(*change)) == "k1"
 
 
+@pytest.mark.parametrize(("one", "other"), [("inf", "nan"), ("f32(1e-05)", "f32(1e-06)"), ("x[i] - b", "b - x[i]"), ("k_1[i]", "x[i]")])
+def test_names_that_the_kernel_does_not_bind_are_what_they_are(one, other):
+    assert form(FIRST.replace("f32(2.0)", one)) != form(FIRST.replace("f32(2.0)", other))
+
+
 def test_types_make_a_difference():
     functions = SharedFunctions()
     functions.find("k0", TYPES, FIRST)

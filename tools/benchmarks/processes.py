@@ -93,6 +93,7 @@ def worker_environment(scratch: Path, root: Path, flowc_cache: Path | None = Non
     flowc is taken from the source tree at `root` and caches in `flowc_cache` when that is given, for a second, warm process.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION_CACHE")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have their bytecode; a source tree would be parsed at every start
     environment["PYTHONPATH"] = str(root)
     environment["FLOWC_CACHE_DIR"] = str(flowc_cache or scratch / "flowc")
     environment["TORCHINDUCTOR_CACHE_DIR"] = str(scratch / "inductor")
