@@ -82,7 +82,7 @@ def translate(text: str, signatures: Signatures, file: str, flags: Flags) -> Any
         translator.forget()
         if collecting:
             gc.enable()
-    module = llvm.parse_assembly(_with_attributes(translator.text(), flags))
+    module = llvm.parse_assembly(_with_attributes(_interleaved(translator.text()), flags))
     for part in translator.texts():
         module.link_in(llvm.parse_assembly(_with_attributes(part, flags)))
     for function in module.functions:
@@ -109,6 +109,36 @@ def _with_attributes(text: str, flags: Flags) -> str:
     width = int((flags or {}).get("vector_width", 8 * vector_bytes()))
     marked = _DEFINITION.sub(lambda m: f"{m[1]} #0 {m[2]}", text)
     return f'{marked}\nattributes #0 = {{ "prefer-vector-width"="{width}" }}\n'
+
+
+_BRANCH = re.compile(r'^  br (?:i1 [^,]+, )?label %"([^"]+)"(?:, label %"([^"]+)")?')
+_FUNCTION_OF_FLOATS = re.compile(r'call (?:float|double) @"?\w+_f(?:32|64)"?\(')
+
+
+def _interleaved(text: str) -> str:
+    """LLVM text in which innermost loops that call a function of `vmath` take two vectors at a time.
+
+    Such a function is one long chain of operations, each waiting for the one before. LLVM leaves so long a loop alone, and a processor cannot look
+    far enough ahead to begin the next chain. A loop is a branch to a block that stands before it.
+    """
+    result: list[str] = []
+    blocks: dict[str, int] = {}
+    end = 0  # of the last loop
+    for line in text.splitlines():
+        branch = _BRANCH.match(line)
+        if line.startswith("define"):
+            blocks, end = {}, len(result)
+        elif line.endswith(":"):
+            blocks[line[:-1].strip('"')] = len(result)
+        elif branch is not None and (back := [blocks[name] for name in branch.groups() if name in blocks]):
+            if back[0] >= end and any(_FUNCTION_OF_FLOATS.search(inside) for inside in result[back[0] :]):
+                line += f", !llvm.loop !{_LOOP}"
+            end = len(result)
+        result.append(line)
+    return "\n".join([*result, f"!{_LOOP} = distinct !{{!{_LOOP}, !{_LOOP + 1}}}", f'!{_LOOP + 1} = !{{!"llvm.loop.interleave.count", i32 2}}'])
+
+
+_LOOP = 900_000  # the number of the loops' metadata, beyond those of any module
 
 
 def optimise(module: Any, machine: Any, level: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from flowc.codegen.host import host
 
 # the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
-_PARTS = ("alike", "barrier", "build", "emitters", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile", "types", "vmath")
+_PARTS = ("alike", "barrier", "build", "emitters", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile", "types", "vmath", "vmath_f64")
 _MAGIC = b"flowc object 2\n"
 _warned = False
 
