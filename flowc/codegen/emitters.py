@@ -305,8 +305,8 @@ def _remainder(builder: Any, args: Any) -> Any:
 
 
 def _share(builder: Any, n: Any, tid: Any, nthreads: Any) -> Any:
-    """n * tid / nthreads without a division when there is one thread (tid is 0 or 1 then, and the answer n * tid)."""
-    product = builder.mul(n, tid)
+    """n * tid / nthreads, with tid no more than nthreads; no division when there is one thread (the answer is n * tid then)."""
+    product = builder.mul(n, builder.select(builder.icmp_signed("<", tid, nthreads), tid, nthreads))
     with builder.if_else(builder.icmp_signed("==", nthreads, i64(1)), likely=True) as (alone, shared):
         with alone:
             alone_block = builder.block
@@ -317,6 +317,12 @@ def _share(builder: Any, n: Any, tid: Any, nthreads: Any) -> Any:
     phi.add_incoming(product, alone_block)
     phi.add_incoming(divided, shared_block)
     return phi
+
+
+@emit(intrinsics.team, "i64", "i64", "i64")
+def _team(builder: Any, args: Any) -> Any:
+    work, nthreads = args
+    return builder.select(builder.icmp_signed(">=", work, i64(intrinsics.SHARED_WORK)), nthreads, i64(1))
 
 
 @emit(intrinsics.lower_bound, "i64", "i64", "i64", "i64")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from flowc.ir.dims import Dim, substitute, symbols
 from flowc.ir.function import Function
-from flowc.ir.loops import Kernel
+from flowc.ir.loops import Barrier, Comment, For, Kernel, Let
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
 from flowc.lower.memory import Place, Planner, Slot, source
+from flowc.lower.reduce_cpu import is_costly
 from flowc.lower.schedule_cpu import schedule
+
+
+ACCESS = 6  # an element read or written, in multiply-adds of a product, which are 80 to a nanosecond (AVX2)
+FUNCTION = 45  # an element of a transcendental function
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,18 +31,38 @@ class Step:
     call: Node
 
     def work(self, extents: Mapping[str, int]) -> float:
-        """An estimate of the multiply-adds and element accesses of one run, to choose a number of threads by.
+        """An estimate of one run's work in multiply-adds of a product, to choose a number of threads by.
 
         For a contraction the root of the product of its three sizes: of a matmul (mk)(kn)(mn) that is m*n*k.
         """
-        sizes = [float(substitute(p.size, extents)) for p in self.places]  # type: ignore[arg-type]
-        total = sum(sizes)
-        function: Function = self.call.attrs["function"]
-        for node in function.nodes:
-            if node.op.kind is Kind.CONTRACT:
-                shapes = [node.tensor, *(n.tensor for n in node.inputs[:2])]
-                total += math.sqrt(math.prod(max(float(substitute(t.size, extents)), 1.0) for t in shapes))  # type: ignore[arg-type]
+        total = float(substitute(self.light_work, extents))  # type: ignore[arg-type]
+        for node in self._contractions:
+            shapes = [node.tensor, *(n.tensor for n in node.inputs[:2])]
+            total += math.sqrt(math.prod(max(float(substitute(t.size, extents)), 1.0) for t in shapes))  # type: ignore[arg-type]
         return total
+
+    @cached_property
+    def light_work(self) -> Dim:
+        """The work but for contractions: what is read and written, and the functions that take many operations."""
+        function: Function = self.call.attrs["function"]
+        total: Dim = 0
+        for place in self.places:
+            total = total + place.size * ACCESS
+        for node in function.nodes:
+            if is_costly(node):
+                total = total + node.tensor.size * FUNCTION
+        return total
+
+    @cached_property
+    def _contractions(self) -> list[Node]:
+        function: Function = self.call.attrs["function"]
+        return [node for node in function.nodes if node.op.kind is Kind.CONTRACT]
+
+    @cached_property
+    def always_shared(self) -> bool:
+        """Whether every thread must enter the kernel: its work is not known before, or there is something outside parallel loops."""
+        loose = any(not isinstance(s, Let | Comment | Barrier | For) or (isinstance(s, For) and s.kind != "parallel") for s in self.kernel.body)
+        return loose or bool(self._contractions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,7 +141,7 @@ def _kept_values(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Sh
     costly: dict[Node, bool] = {}
     found: dict[Node, str] = {}
     for node in k.f.nodes:
-        costly[node] = not is_reduction(node) and (_is_costly(node) or any(costly.get(n, False) and n not in found for n in node.inputs))
+        costly[node] = not is_reduction(node) and (is_costly(node) or any(costly.get(n, False) and n not in found for n in node.inputs))
         again = any(level[u] > level[node] and not is_reduction(u) for u in k.f.users()[node])
         summed = any(level[n] == level[node] + 1 and _depends(n, node) for n in folds)
         if costly[node] and again and summed and is_full(node, domain, reduced):
@@ -152,7 +152,8 @@ def _kept_values(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Sh
     return found
 
 
-def _is_costly(node: Node) -> bool:
+def is_costly(node: Node) -> bool:
+    """Whether an element takes a transcendental function."""
     return isinstance(node.op.lowering, Scalar) and any(f"{name}(" in node.op.lowering.text for name in COSTLY)
 
 
@@ -378,4 +379,4 @@ def _join_parts(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], cou
         top.extend(parallel_nest(k, columns_shape, at, False))
 
 
-__all__ = ["reduce"]
+__all__ = ["is_costly", "reduce"]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 builds = 0
 """How many executables this process has built: tests count with it."""
 
-PARALLEL_WORK = 2_000_000.0  # estimated operations below which a second thread costs more than it brings
+PARALLEL_WORK = 2_000_000.0  # estimated work (`Step.work`) of a run below which a second thread costs more than it brings: 25 microseconds
 SMALL_RESULT = 4096  # bytes up to which a result is copied out of the binding's own memory
 KEPT_BINDINGS = 16  # sets of extents whose memory is kept
 
