@@ -53,11 +53,41 @@ def with_width(text: str, width: int) -> str:
     return f'{marked}\nattributes #0 = {{ "prefer-vector-width"="{width}" }}\n'
 
 
+_BRANCH = re.compile(r'^  br (?:i1 [^,]+, )?label %"([^"]+)"(?:, label %"([^"]+)")?')
+_FUNCTION_OF_FLOATS = re.compile(r'call (?:float|double) @"?\w+_f(?:32|64)"?\(')
+_LOOP = 900_000  # the number of the loops' metadata, beyond those of any module
+
+
+def interleaved(text: str) -> str:
+    """LLVM text in which innermost loops that call a function of `vmath` take two vectors at a time.
+
+    Such a function is one long chain of operations, each waiting for the one before. LLVM leaves so long a loop alone, and a processor cannot look
+    far enough ahead to begin the next chain. A loop is a branch to a block that stands before it.
+    """
+    if not _FUNCTION_OF_FLOATS.search(text):
+        return text
+    result: list[str] = []
+    blocks: dict[str, int] = {}
+    end = 0  # of the last loop
+    for line in text.splitlines():
+        branch = _BRANCH.match(line)
+        if line.startswith("define"):
+            blocks, end = {}, len(result)
+        elif line.endswith(":"):
+            blocks[line[:-1].strip('"')] = len(result)
+        elif branch is not None and (back := [blocks[name] for name in branch.groups() if name in blocks]):
+            if back[0] >= end and any(_FUNCTION_OF_FLOATS.search(inside) for inside in result[back[0] :]):
+                line += f", !llvm.loop !{_LOOP}"
+            end = len(result)
+        result.append(line)
+    return "\n".join([*result, f"!{_LOOP} = distinct !{{!{_LOOP}, !{_LOOP + 1}}}", f'!{_LOOP + 1} = !{{!"llvm.loop.interleave.count", i32 2}}'])
+
+
 def linked(units: Sequence[Unit], width: int, public: Sequence[str]) -> Any:
     """Units as one LLVM module, not yet optimised; only the functions named in `public` can be called from outside."""
     import llvmlite.binding as llvm
 
-    texts = dict.fromkeys(text for unit in units for text in (unit.text, *unit.parts))
+    texts = dict.fromkeys(text for unit in units for text in (interleaved(unit.text), *unit.parts))
     context = llvm.create_context()  # LLVM's own is for one thread at a time
     first, *others = [llvm.parse_assembly(with_width(text, width), context) for text in texts]
     for other in others:

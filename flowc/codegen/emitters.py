@@ -74,11 +74,11 @@ def _external(builder: Any, name: str, result: Any, args: Any, text: Callable[[]
     return builder.call(function, list(args))
 
 
-def _intrinsic(name: str, builder: Any, args: Any) -> Any:
+def _intrinsic(name: str, builder: Any, args: Any, flags: tuple[str, ...] = ()) -> Any:
     kind = args[0].type
     suffix = {"float": "f32", "double": "f64"}.get(str(kind), str(kind))
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(args)), f"llvm.{name}.{suffix}")
-    return builder.call(function, list(args))
+    return builder.call(function, list(args), fastmath=flags)
 
 
 # scalars
@@ -90,8 +90,9 @@ def _scalar_emitters() -> None:
                                (scalars.sqrt, "sqrt"), (scalars.absolute, "fabs"), (scalars.copysign, "copysign")):  # fmt: skip
             operands = [dtype] * (2 if name == "copysign" else 1)
             emit(function, dtype, *operands)(partial(_intrinsic, name))
-        for function, sign in ((scalars.minimum, "<"), (scalars.maximum, ">")):
-            emit(function, dtype, dtype, dtype)(partial(_nan_aware, sign))
+        for function, name in ((scalars.minimum, "minimum"), (scalars.maximum, "maximum")):
+            emit(function, dtype, dtype, dtype)(partial(_nan_aware, name))
+        emit(scalars.muladd, dtype, dtype, dtype, dtype)(partial(_intrinsic, "fmuladd"))
         emit(scalars.fmod, dtype, dtype, dtype)(lambda builder, args: builder.frem(*args))
         emit(scalars.isnan, "bool", dtype)(lambda builder, args: builder.fcmp_unordered("uno", args[0], args[0]))
         emit(scalars.isinf, "bool", dtype)(
@@ -125,10 +126,9 @@ def _scalar_emitters() -> None:
     emit(scalars.from_bits_f64, "f64", "i64")(lambda builder, args: builder.bitcast(args[0], ir.DoubleType()))
 
 
-def _nan_aware(sign: str, builder: Any, args: Any) -> Any:
-    """x where it wins or is NaN, else y, which may be NaN as well."""
-    x, y = args
-    return builder.select(builder.or_(builder.fcmp_ordered(sign, x, y), builder.fcmp_unordered("uno", x, x)), x, y)
+def _nan_aware(name: str, builder: Any, args: Any) -> Any:
+    """LLVM's own, which a loop over a running extreme vectorises with; the sign of a zero among zeros is left open."""
+    return _intrinsic(name, builder, args, ("nsz",))
 
 
 def _extreme(order: str, sign: str, builder: Any, args: Any) -> Any:
@@ -164,10 +164,10 @@ def _translated(item: TypedFunction) -> Callable[[], tuple[str, dict[str, Any]]]
 
 
 def _library_functions() -> None:
-    """Register the functions of `vmath` and `philox`; what they call among themselves is linked with them."""
-    from flowc.codegen import philox, vmath
+    """Register the functions of `vmath`, `vmath_f64` and `philox`; what they call among themselves is linked with them."""
+    from flowc.codegen import philox, vmath, vmath_f64
 
-    for module in (vmath, philox):
+    for module in (vmath, vmath_f64, philox):
         signatures = {name: f.__annotations__ for name, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__}
         arguments = {name: [kind for parameter, kind in a.items() if parameter != "return"] for name, a in signatures.items()}
         file = str(module.__file__)
@@ -180,7 +180,7 @@ def _library_functions() -> None:
 
             emit(item.function, item.result, *item.arguments)(call)
             public = intrinsics.MATH.get(item.name.removesuffix("_f32").removesuffix("_f64"))
-            if public is None and item.name.startswith("power_") and item.name != "power_of_two":
+            if public is None and item.name.startswith("power_"):
                 public = intrinsics.power
             if item.name == "philox":
                 public = intrinsics.philox
@@ -189,27 +189,15 @@ def _library_functions() -> None:
 
 
 def _c_library() -> None:
-    """What `vmath` has not: f64 by the C library, and the rarer functions of f32 as f64 rounded."""
+    """The functions of f64 that `vmath_f64` has not."""
     done = {(f, case.args[0]) for f, cases in _cases.items() for case in cases}
-    for name, function in intrinsics.MATH.items():
-        count = 2 if name == "atan2" else 1
-
-        def wide(builder: Any, args: Any, name: str = name) -> Any:
-            if name == "sigmoid":
-                e = _external(builder, "exp", ir.DoubleType(), [builder.fneg(_intrinsic("fabs", builder, args))])
-                one = ir.Constant(ir.DoubleType(), 1.0)
-                positive = builder.fcmp_ordered(">=", args[0], ir.Constant(ir.DoubleType(), 0.0))
-                return builder.fdiv(builder.select(positive, one, e), builder.fadd(one, e))
-            return _external(builder, name, ir.DoubleType(), args)
-
-        def narrow(builder: Any, args: Any, wide: Emitter = wide) -> Any:
-            return builder.fptrunc(wide(builder, [builder.fpext(a, ir.DoubleType()) for a in args]), ir.FloatType())
-
+    for name, function in {**intrinsics.MATH, "pow": intrinsics.power}.items():
         if (function, types.float64) not in done:
-            emit(function, "f64", *["f64"] * count)(wide)
-        if (function, types.float32) not in done:
-            emit(function, "f32", *["f32"] * count)(narrow)
-    emit(intrinsics.power, "f64", "f64", "f64")(lambda builder, args: _external(builder, "pow", ir.DoubleType(), args))
+            emit(function, "f64", *["f64"] * (2 if name in ("atan2", "pow") else 1))(partial(_library_call, name))
+
+
+def _library_call(name: str, builder: Any, args: Any) -> Any:
+    return _external(builder, name, ir.DoubleType(), args)
 
 
 # local arrays
@@ -322,8 +310,8 @@ def _remainder(builder: Any, args: Any) -> Any:
 
 
 def _share(builder: Any, n: Any, tid: Any, nthreads: Any) -> Any:
-    """n * tid / nthreads without a division when there is one thread (tid is 0 or 1 then, and the answer n * tid)."""
-    product = builder.mul(n, tid)
+    """n * tid / nthreads, with tid no more than nthreads; no division when there is one thread (the answer is n * tid then)."""
+    product = builder.mul(n, builder.select(builder.icmp_signed("<", tid, nthreads), tid, nthreads))
     with builder.if_else(builder.icmp_signed("==", nthreads, i64(1)), likely=True) as (alone, shared):
         with alone:
             alone_block = builder.block
@@ -334,6 +322,12 @@ def _share(builder: Any, n: Any, tid: Any, nthreads: Any) -> Any:
     phi.add_incoming(product, alone_block)
     phi.add_incoming(divided, shared_block)
     return phi
+
+
+@emit(intrinsics.team, "i64", "i64", "i64")
+def _team(builder: Any, args: Any) -> Any:
+    work, nthreads = args
+    return builder.select(builder.icmp_signed(">=", work, i64(intrinsics.SHARED_WORK)), nthreads, i64(1))
 
 
 @emit(intrinsics.lower_bound, "i64", "i64", "i64", "i64")

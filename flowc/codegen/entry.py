@@ -12,9 +12,12 @@ import ast
 from collections.abc import Mapping, Sequence
 
 from flowc.codegen.barrier import barrier_text
+from flowc.codegen.clock import clock_text
 from flowc.codegen.emission import Unit
+from flowc.codegen.intrinsics import SHARED_WORK
 
 NAME = "program"
+_ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "sdiv"}  # of numbers that are not negative
 
 
 class _Other(Exception):
@@ -47,14 +50,15 @@ class _Writer:
         self.values: dict[str, str] = {self.tid: "i64 %tid", self.nthreads: "i64 %nthreads", self.args: "ptr %args"}
         self.declared: dict[str, str] = {}
         self.lines: list[str] = []
-        self.barriers = self.reads = 0
+        self.parts: dict[str, None] = {}
+        self.barriers = self.names = 0
 
     def unit(self) -> Unit:
         for statement in self.body:
             self.statement(statement)
         head = [f"define void @{NAME}(i64 %tid, i64 %nthreads, ptr %args) nounwind {{", "  %shared = icmp sgt i64 %nthreads, 1"]
         text = "\n".join([*self.declared.values(), *head, *self.lines, "  ret void", "}", ""])
-        return Unit(NAME, text, (barrier_text(),) if self.barriers else (), plain=True)
+        return Unit(NAME, text, tuple(self.parts), plain=True)
 
     def statement(self, statement: ast.stmt) -> None:
         match statement:
@@ -62,10 +66,13 @@ class _Writer:
                 pass
             case ast.Assign([ast.Name(name)], ast.Call(ast.Name("extent"), [ast.Name(table), ast.Constant(slot)])) if table == self.args:
                 self.values[name] = f"i64 {self.slot('i64', slot)}"
-            case ast.Expr(ast.Call(ast.Name("barrier"), [ast.Name(tid), ast.Name(n), ast.Name(table)])) if (tid, n, table) == (
-                self.tid, self.nthreads, self.args
-            ):  # fmt: skip
-                self.barrier()
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("team"), [work, ast.Name(most)])) if most == self.nthreads:
+                enough = self.result(f"icmp sge i64 {self.number(work)}, {SHARED_WORK}")
+                self.values[name] = f"i64 {self.result(f'select i1 {enough}, i64 %nthreads, i64 1')}"
+            case ast.Expr(ast.Call(ast.Name("barrier"), [ast.Name(tid), team, ast.Name(table)])) if (tid, table) == (self.tid, self.args):
+                self.barrier(self.number(team))
+            case ast.Expr(ast.Call(ast.Name("mark"), [ast.Name(table), ast.Constant(slot), place])) if table == self.args:
+                self.mark(slot, self.number(place))
             case ast.Expr(ast.Call(ast.Name(kernel), arguments, [])) if kernel in self.symbols:
                 self.call(kernel, arguments)
             case _:
@@ -84,6 +91,8 @@ class _Writer:
         match tree:
             case ast.Name(name) if name in self.values:
                 return self.values[name]
+            case ast.Constant(int(value)):
+                return f"i64 {value}"
             case ast.Call(ast.Name(function), [ast.Name(table), ast.Constant(slot)], []) if table == self.args and function.startswith("pointer_"):
                 return f"ptr {self.slot('ptr', slot)}"
         raise _Other
@@ -93,15 +102,43 @@ class _Writer:
         LLVM more than all kernels."""
         if not isinstance(slot, int):
             raise _Other
-        found = f"%v{self.reads}"
-        self.reads += 1
-        self.lines += [f"  {found}.at = getelementptr i64, ptr %args, i64 {slot}", f"  {found} = load {kind}, ptr {found}.at, align 8"]
-        return found
+        at = self.result(f"getelementptr i64, ptr %args, i64 {slot}")
+        return self.result(f"load {kind}, ptr {at}, align 8")
 
-    def barrier(self) -> None:
+    def number(self, tree: ast.expr) -> str:
+        """The value of an expression over whole numbers."""
+        match tree:
+            case ast.Name() | ast.Constant():
+                kind, value = self.argument(tree).split()
+                if kind == "i64":
+                    return value
+            case ast.BinOp(left, op, right) if type(op) in _ARITHMETIC:
+                return self.result(f"{_ARITHMETIC[type(op)]} i64 {self.number(left)}, {self.number(right)}")
+            case ast.Call(ast.Name("max"), [left, right], []):
+                one, other = self.number(left), self.number(right)
+                return self.result(f"select i1 {self.result(f'icmp sgt i64 {one}, {other}')}, i64 {one}, i64 {other}")
+        raise _Other
+
+    def result(self, operation: str) -> str:
+        """The name of what an operation gives."""
+        name = f"%v{self.names}"
+        self.names += 1
+        self.lines.append(f"  {name} = {operation}")
+        return name
+
+    def barrier(self, team: str) -> None:
         """Threads meet where there are several."""
         n = self.barriers
         self.barriers += 1
+        self.parts[barrier_text()] = None
         self.declared.setdefault("flowc_barrier", "declare void @flowc_barrier(i64, i64)")
-        self.lines += [f"  br i1 %shared, label %meet{n}, label %go{n}", f"meet{n}:"]
-        self.lines += [f"  call void @flowc_barrier(i64 %nthreads, i64 {self.slot('i64', 0)})", f"  br label %go{n}", f"go{n}:"]
+        shared = "%shared" if team == "%nthreads" else self.result(f"icmp sgt i64 {team}, 1")
+        self.lines += [f"  br i1 {shared}, label %meet{n}, label %go{n}", f"meet{n}:"]
+        self.lines += [f"  call void @flowc_barrier(i64 {team}, i64 {self.slot('i64', 0)})", f"  br label %go{n}", f"go{n}:"]
+
+    def mark(self, slot: object, place: str) -> None:
+        """The time, into an element of the array in a slot."""
+        self.parts[clock_text()] = None
+        self.declared.setdefault("flowc_clock", "declare i64 @flowc_clock()")
+        at = self.result(f"getelementptr i64, ptr {self.slot('ptr', slot)}, i64 {place}")
+        self.lines.append(f"  store i64 {self.result('call i64 @flowc_clock()')}, ptr {at}, align 8")

@@ -40,6 +40,12 @@ def registers() -> int:
 
 
 @cache
+def fused() -> bool:
+    """Whether a product and a sum are one instruction, rounded once. A wrong answer costs plain Python the last bits of compiled code, nothing else."""
+    return "+fma" in host()[1].split(",") or triple().startswith(("aarch64", "arm64"))
+
+
+@cache
 def triple() -> str:
     import llvmlite.binding as llvm
 

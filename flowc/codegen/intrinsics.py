@@ -12,13 +12,12 @@ file runs as plain Python. When it is compiled, `emitters` replaces the function
 # ruff: noqa: F401 (this file is the list of names)
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from flowc.codegen import vmath
+from flowc.codegen import vmath, vmath_f64
 from flowc.codegen.clock import mark
 from flowc.codegen.philox import philox
 from flowc.codegen.scalars import (
@@ -77,14 +76,22 @@ def barrier(tid: int, nthreads: int, args: Any) -> None:
     """All threads of the run meet, at the control block whose address is in slot 0. One thread alone goes straight on."""
 
 
+def team(work: int, nthreads: int) -> int:
+    """How many of the run's threads share a kernel of so much work: all, or one."""
+    return nthreads if work >= SHARED_WORK else 1
+
+
+SHARED_WORK = 400_000  # multiply-adds of a product, or what takes as long: 5 microseconds of one thread; below, meeting costs more than it brings
+
+
 def lower_bound(n: int, tid: int, nthreads: int) -> int:
-    """Where thread `tid`'s share of `range(n)` starts; shares differ by at most one."""
-    return n * tid // nthreads
+    """Where thread `tid`'s share of `range(n)` starts; shares differ by at most one, and threads beyond `nthreads` have none."""
+    return n * min(tid, nthreads) // nthreads
 
 
 def upper_bound(n: int, tid: int, nthreads: int) -> int:
     """Where thread `tid`'s share of `range(n)` ends."""
-    return n * (tid + 1) // nthreads
+    return n * min(tid + 1, nthreads) // nthreads
 
 
 # index arithmetic: operands are not negative, divisors positive
@@ -100,41 +107,31 @@ def remainder(i: int, n: int) -> int:
     return i % n
 
 
-# functions of f32 and f64 under one name: f32 through `vmath`, f64 through the C library
+# functions of f32 and f64 under one name: through `vmath` and `vmath_f64`, or the C library where they have none
 
 
-def _by_dtype(name: str, narrow: Callable[..., Any] | None, wide: Callable[..., Any]) -> Callable[..., Any]:
+def _by_dtype(name: str, library: Callable[..., Any] | None) -> Callable[..., Any]:
+    narrow: Callable[..., Any] = getattr(vmath, f"{name}_f32")
+    wide: Callable[..., Any] = library or getattr(vmath_f64, f"{name}_f64")
+
     def function(*args: Any) -> Any:
         with np.errstate(all="ignore"):
             dtype = np.asarray(args[0]).dtype
             if dtype == np.float16:
-                return np.float16(function(*(np.float32(a) for a in args)))
-            if dtype == np.float32:
-                return narrow(*args) if narrow is not None else np.float32(wide(*(np.float64(a) for a in args)))
-            return wide(*args)
+                return np.float16(narrow(*(np.float32(a) for a in args)))
+            return narrow(*args) if dtype == np.float32 else wide(*args)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{name} of f32 or f64."
     return function
 
 
-def _sigmoid(x: Any) -> Any:
-    e = np.exp(-np.abs(x))
-    return select(x >= 0, 1.0, e) / (1.0 + e)
-
-
-def _erf(x: Any) -> Any:
-    return np.float64(math.erf(x))
-
-
-MATH: dict[str, Callable[..., Any]] = {
-    name: _by_dtype(name, getattr(vmath, name + "_f32", None), wide)
-    for name, wide in cast(dict[str, Callable[..., Any]], {
-        "exp": np.exp, "log": np.log, "expm1": np.expm1, "log1p": np.log1p, "tanh": np.tanh, "sigmoid": _sigmoid, "sin": np.sin, "cos": np.cos,
-        "tan": np.tan, "erf": _erf, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "atan2": np.arctan2,
-        "mod": vmath.mod_f64, "floordiv": vmath.floordiv_f64,
-    }).items()
+# the C library's functions for f64, as NumPy has them; None where `vmath_f64` has its own
+LIBRARY: dict[str, Callable[..., Any] | None] = {
+    **dict.fromkeys(("exp", "log", "expm1", "log1p", "tanh", "sigmoid", "erf", "sinh", "cosh", "mod", "floordiv")),
+    "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2,
 }  # fmt: skip
+MATH: dict[str, Callable[..., Any]] = {name: _by_dtype(name, library) for name, library in LIBRARY.items()}
 exp, log, expm1, log1p, tanh, sigmoid = (MATH[n] for n in ("exp", "log", "expm1", "log1p", "tanh", "sigmoid"))
 sin, cos, tan, erf, asin, acos, atan = (MATH[n] for n in ("sin", "cos", "tan", "erf", "asin", "acos", "atan"))
 sinh, cosh, atan2, mod, floordiv = (MATH[n] for n in ("sinh", "cosh", "atan2", "mod", "floordiv"))

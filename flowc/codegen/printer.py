@@ -108,7 +108,11 @@ class SourcePrinter:
 
     def store(self, s: Store, depth: int) -> None:
         target = s.buffer if s.index is None else f"{s.buffer}[{self.index(s.index)}]"
-        value = s.value if s.combine is None else loops.apply(s.combine, Var(target, s.value.dtype), s.value)
+        value = s.value
+        if s.combine is not None:
+            pair = (Var(target, s.value.dtype), s.value)
+            # an extreme that may be what memory holds already becomes a masked store, which is slow: that side stands second
+            value = loops.apply(s.combine, *(pair[::-1] if s.index is not None and s.combine in ("min", "max") else pair))
         self.line(depth, f"{target} = {self.index(value)}")
 
     # expressions

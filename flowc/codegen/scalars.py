@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from flowc.codegen import host
+
 
 def select(condition: Any, yes: Any, no: Any) -> Any:
     """`yes` where the condition holds, else `no`; both are evaluated. Never a branch in machine code, so loops around it vectorise."""
@@ -23,6 +25,48 @@ def select(condition: Any, yes: Any, no: Any) -> Any:
 def half(x: Any) -> Any:
     """A number rounded to f16. Compiled code keeps values of f16 as f32 that f16 can hold; every operation on them is rounded so."""
     return np.float16(x)
+
+
+def muladd(x: Any, y: Any, z: Any) -> Any:
+    """x * y + z; rounded once where the processor has an instruction for it, else the product is rounded too.
+
+    Here, products of f64 below 1e-250 may be rounded twice on every processor.
+    """
+    if not host.fused():
+        return x * y + z
+    if x.dtype == np.float32:
+        total = _sum_to_odd(np.float64(x) * y, np.float64(z))  # the product is exact
+        return np.float32(total)
+    product, low = _product(x, y)
+    high, lower = _sum(z, low)
+    top, middle = _sum(product, high)
+    plain = x * y + z
+    return np.where(np.isfinite(top + middle + lower) & (plain != 0), top + _sum_to_odd(middle, lower), plain)[()]
+
+
+def _sum(x: Any, y: Any) -> tuple[Any, Any]:
+    """The sum and its rounding error (D. Knuth, The Art of Computer Programming, volume 2, 4.2.2)."""
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+def _product(x: Any, y: Any) -> tuple[Any, Any]:
+    """The product of two f64 and its rounding error (T. Dekker, Numerische Mathematik 18, 1971)."""
+    total = x * y
+    high_x, high_y = ((134217729.0 * v) - ((134217729.0 * v) - v) for v in (x, y))
+    low_x, low_y = x - high_x, y - high_y
+    return total, low_x * low_y - (((total - high_x * high_y) - low_x * high_y) - high_x * low_y)
+
+
+def _sum_to_odd(x: Any, y: Any) -> Any:
+    """The sum of two f64, towards the neighbour with an odd last bit where it is not exact, so that rounding it again rounds once (S. Boldo and
+    G. Melquiond, IEEE Transactions on Computers 57, 2008)."""
+    total, error = _sum(x, y)
+    places = np.asarray(total).view(np.int64)
+    inexact = np.isfinite(error) & (error != 0) & (places & 1 == 0)
+    towards = np.where((error > 0) == (total > 0), 1, -1)
+    return np.where(inexact, places + towards, places).view(np.float64)[()]
 
 
 def bits(x: Any) -> Any:

@@ -67,9 +67,10 @@ class Fold:
 @dataclass(frozen=True)
 class ArgFold:
     """Lowering of argmax and argmin: the place of the first element is the start; a later element `x` takes over from the best so
-    far, `best`, where `better` (loop IR text) holds."""
+    far, `best`, where `better` (loop IR text) holds. `extreme` reduces to the element itself."""
 
     better: str
+    extreme: Fold
 
 
 @dataclass(frozen=True)

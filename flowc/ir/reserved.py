@@ -16,8 +16,8 @@ _DTYPES = ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", 
 RESERVED = frozenset(
     {
         *FUNCTIONS, *keyword.kwlist, *_DTYPES,
-        "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound", "mark",  # a kernel's own
-        "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath",
+        "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound", "mark", "team",  # a kernel's own
+        "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath", "vmath_f64", "SHARED_WORK",
         "absolute", "add_any_order", "cast", "copysign", "fmod", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
     }
     | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tiles") for dtype in _DTYPES}

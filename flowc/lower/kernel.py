@@ -119,9 +119,9 @@ def spread(index: Index, shape: Shape) -> Index:
     return tuple(ZERO if d == 1 else next(moving) for d in shape)
 
 
-def flat_possible(k: KernelBuilder, results: list[Node]) -> bool:
-    """Whether every value is read at the results' own place, so that one flat loop does: always so for rank 0 and 1."""
-    domain = squeezed(results[0].tensor.dims)
+def flat_over(k: KernelBuilder, shape: Shape) -> bool:
+    """Whether every value is read at the domain's own place, so that one flat loop does: always so for rank 0 and 1."""
+    domain = squeezed(shape)
     if len(domain) <= 1:
         return False
     for node in k.f.nodes:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from flowc.ir.dims import Dim, symbols
 from flowc.ir.function import Function
-from flowc.ir.loops import Kernel
+from flowc.ir.loops import Barrier, Comment, For, Kernel, Let
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
 from flowc.lower.memory import Place, Planner, Slot, source
+from flowc.lower.reduce_cpu import is_costly
 from flowc.lower.schedule_cpu import schedule
+
+ACCESS = 6  # an element read or written, in multiply-adds of a product, which are 80 to a nanosecond (AVX2)
+FUNCTION = 45  # an element of a transcendental function
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +27,33 @@ class Step:
     barrier: bool
     call: Node
 
-    def work(self) -> tuple[list[Dim], list[tuple[Dim, ...]]]:
-        """What one run costs, to choose a number of threads by: the sizes of what it reads and writes, and for each contraction those of its
-        result and operands."""
+    @cached_property
+    def products(self) -> list[tuple[Dim, ...]]:
+        """For each contraction the sizes of its result and operands."""
+        return [(n.tensor.size, *(operand.tensor.size for operand in n.inputs[:2])) for n in self._contractions]
+
+    @cached_property
+    def light_work(self) -> Dim:
+        """The work but for contractions: what is read and written, and the functions that take many operations."""
         function: Function = self.call.attrs["function"]
-        contractions = [n for n in function.nodes if n.op.kind is Kind.CONTRACT]
-        return [p.size for p in self.places], [(n.tensor.size, *(operand.tensor.size for operand in n.inputs[:2])) for n in contractions]
+        total: Dim = 0
+        for place in self.places:
+            total = total + place.size * ACCESS
+        for node in function.nodes:
+            if is_costly(node):
+                total = total + node.tensor.size * FUNCTION
+        return total
+
+    @cached_property
+    def _contractions(self) -> list[Node]:
+        function: Function = self.call.attrs["function"]
+        return [node for node in function.nodes if node.op.kind is Kind.CONTRACT]
+
+    @cached_property
+    def always_shared(self) -> bool:
+        """Whether every thread must enter the kernel: its work is not known before, or there is something outside parallel loops."""
+        loose = any(not isinstance(s, Let | Comment | Barrier | For) or (isinstance(s, For) and s.kind != "parallel") for s in self.kernel.body)
+        return loose or bool(self._contractions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from flowc.lower.kernel import (
     Registers,
     begin,
     combine,
-    flat_possible,
+    flat_over,
     fold_element,
     free_names,
     is_full,
@@ -151,7 +151,7 @@ class _Schedule:
         """A thread for each element of the results' domain."""
         domain = squeezed(results[0].tensor.dims)
         assert all(squeezed(r.tensor.dims) == domain for r in results), "results of one sweep share a domain"
-        flat = flat_possible(self.k, results)
+        flat = flat_over(self.k, results[0].tensor.dims)
         self.each(product(domain), lambda i: self.store(results, Flat((i,)) if flat else self.index(i, domain)))
 
     # reductions
@@ -211,7 +211,7 @@ class _Schedule:
         parts = {n: [self.k.workspace(f"{hint(n)}_part", d, blocks) for d in _kinds(n)] for n in folds}
         stores = [r for r in self.k.f.results if is_full(r, domain, ())]
         results = [r for r in self.k.f.results if r not in stores]
-        flat = flat_possible(self.k, [folds[0].inputs[0]])
+        flat = flat_over(self.k, folds[0].inputs[0].tensor.dims)
 
         def chunk(block: Var, thread: Var, outside: list[Statement]) -> None:
             start, stop = self.piece(block, blocks, extent(total))

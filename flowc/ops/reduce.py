@@ -117,7 +117,7 @@ def _arg_extreme(name: str, eval: Any, sign: str, word: str, title: str) -> None
         name, title=title, attrs={"axis": 0, "dtype": I64}, dtype=dtype_attribute, shape=shape,
         eval=lambda x, axis, dtype: eval(x, axis=axis).astype(dtype.numpy),
         vjp=no_gradient,
-        fold=ArgFold(f"x {sign} best or (x != x and best == best)"),
+        fold=ArgFold(f"x {sign} best or (x != x and best == best)", Fold("lowest", "max(acc, x)") if sign == ">" else Fold("highest", "min(acc, x)")),
         doc=f"Where the {word} along an axis stands; the first of equal ones, and NaN counts as the {word}.",
     )  # fmt: skip
 

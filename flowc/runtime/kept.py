@@ -69,7 +69,7 @@ def keep(f: Function, layout: Layout, code: str) -> None:
         "constants": constants,
         "results": [[r.row, r.dtype.name, [_plain(d) for d in r.dims]] for r in layout.results],
         "copies": layout.copies,
-        "traffic": _plain(layout.traffic),
+        "light_work": _plain(layout.light_work),
         "products": [[count, [_plain(s) for s in sizes]] for count, sizes in layout.products],
     }
     Cache().keep(key(f), ".run", marshal.dumps((facts, b"".join(arrays))))
@@ -99,7 +99,7 @@ def _layout(f: Function, facts: dict[str, Any], arrays: bytes) -> Layout:
         tuple(Row(slot, kind, position, DTYPES[dtype], dim(size)) for slot, kind, position, dtype, size in facts["rows"]),
         facts["first_extent"], tuple(facts["extents"]), tuple(tuple(map(dim, sizes)) for sizes in facts["pieces"]), tuple(constants),
         tuple(Result(row, DTYPES[dtype], tuple(map(dim, dims))) for row, dtype, dims in facts["results"]),
-        tuple((param, row) for param, row in facts["copies"]), dim(facts["traffic"]),
+        tuple((param, row) for param, row in facts["copies"]), dim(facts["light_work"]),
         tuple((count, tuple(map(dim, sizes))) for count, sizes in facts["products"]),
     )  # fmt: skip
 

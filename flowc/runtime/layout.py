@@ -51,8 +51,8 @@ class Result:
 @dataclass(frozen=True, eq=False)
 class Layout:
     """first_extent: the slot of the first of `extents`; pieces: for each piece of the arena the bytes of what lives there; copies: (param, row)
-    of updates that could not be made in place; traffic: elements that kernels read and write in a run; products: how many contractions have
-    which three sizes; the work of one is the root of their product: of a matmul (mk)(kn)(mn) that is m*n*k."""
+    of updates that could not be made in place; light_work: `Step.light_work` of all kernels; products: how many contractions have which three
+    sizes; the work of one is the root of their product: of a matmul (mk)(kn)(mn) that is m*n*k."""
 
     rows: tuple[Row, ...]
     first_extent: int
@@ -61,7 +61,7 @@ class Layout:
     constants: tuple[np.ndarray, ...]
     results: tuple[Result, ...]
     copies: tuple[tuple[int, int], ...]
-    traffic: Dim
+    light_work: Dim
     products: tuple[tuple[int, tuple[Dim, ...]], ...]
 
     @property
@@ -99,9 +99,9 @@ class Layout:
         return [(max(_known(size, extents) for size in sizes) + 63) // 64 * 64 for sizes in self.pieces]
 
     def work(self, extents: Mapping[str, int]) -> float:
-        """An estimate of the multiply-adds and element accesses of one run, to choose a number of threads by."""
+        """An estimate of one run's work in multiply-adds of a product, to choose a number of threads by."""
         products = (count * math.sqrt(math.prod(max(float(_known(s, extents)), 1.0) for s in sizes)) for count, sizes in self.products)
-        return float(_known(self.traffic, extents)) + sum(products)
+        return float(_known(self.light_work, extents)) + sum(products)
 
 
 def _known(size: Dim, extents: Mapping[str, int]) -> int:
@@ -115,19 +115,15 @@ def layout(program: Program, printed: Source) -> Layout:
     rows = [Row(printed.slots[id(p)], p.kind, p.position, p.dtype, p.size) for p in program.places]
     number = {id(p): i for i, p in enumerate(program.places)}
     results = [Result(number[id(p)], r.tensor.dtype, tuple(r.tensor.dims)) for r, p in zip(program.main.results, program.results, strict=True)]
-    accesses: Counter[Dim] = Counter()
-    products: Counter[tuple[Dim, ...]] = Counter()
-    for step in program.steps:
-        sizes, contractions = step.work()
-        accesses.update(sizes)
-        products.update(contractions)
-    traffic: Dim = 0
-    for size, count in accesses.items():
-        traffic = traffic + size * count
+    works = Counter(step.light_work for step in program.steps)
+    products = Counter(sizes for step in program.steps for sizes in step.products)
+    light: Dim = 0
+    for work, count in works.items():
+        light = light + work * count
     return Layout(
         tuple(rows), printed.first_extent, program.extents,
         tuple(tuple(dict.fromkeys(size * dtype.size for dtype, size in slot.values)) for slot in program.slots),
         tuple(np.ascontiguousarray(node.attrs["value"].array) for node in program.constants),
-        tuple(results), tuple((param, number[id(place)]) for param, place in program.copies), traffic,
+        tuple(results), tuple((param, number[id(place)]) for param, place in program.copies), light,
         tuple((count, sizes) for sizes, count in products.items()),
     )  # fmt: skip

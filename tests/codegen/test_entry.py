@@ -83,6 +83,40 @@ def test_threads_meet_in_the_entry() -> None:
         np.testing.assert_array_equal(z[b:], 2.0)
 
 
+SHARED = FILL.replace("3)", "lower_bound(3, tid, nthreads), upper_bound(3, tid, nthreads))")
+TEAMS = HEAD.replace(" f32,", " f32, mark, team,") + DOUBLE.format(times=1) + SHARED + """def program(tid, nthreads, args):
+    b = extent(args, 4)
+    team_0 = team(b * 6 + 3, nthreads)
+    team_1 = team(b * 6 // 2 - 1, nthreads)
+    mark(args, 3, tid * 4 + 0)
+    double(tid, team_0, pointer_f32(args, 1), pointer_f32(args, 2), b)
+    mark(args, 3, tid * 4 + 1)
+    barrier(tid, max(team_0, team_1), args)
+    double(tid, team_1, pointer_f32(args, 2), pointer_f32(args, 1), b)
+    barrier(tid, team_1, args)
+    fill(tid, 1, pointer_f32(args, 2))
+"""
+
+
+@pytest.mark.parametrize("b", [100, 100_000, 200_000])
+@pytest.mark.parametrize("numba", [False, True])
+def test_a_kernels_team_follows_its_work(b: int, numba: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowc.runtime import threads
+
+    assert entry_unit(TEAMS, SIGNATURES, symbols(TEAMS)) is not None
+    if numba:
+        monkeypatch.setattr("flowc.codegen.entry.entry_unit", lambda *_: None)
+    code = load(build.compile_source(TEAMS, SIGNATURES))
+    for _ in range(20):
+        x, y, times = np.full(b, 0.5, np.float32), np.zeros(b, np.float32), np.zeros(8, np.int64)
+        words = table({"x": x, "y": y, "z": times}, {"b": b})
+        words[0] = threads.control_block()
+        threads.run(code.entry, words.ctypes.data, 2)
+        np.testing.assert_array_equal(x, 2.0)
+        np.testing.assert_array_equal(y[3:], 1.0)
+        assert y[:3].tolist() == [0.5] * 3 and 0 < times[0] < times[1] and 0 < times[4] < times[5] and not times[2:4].any()
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -90,6 +124,8 @@ def test_threads_meet_in_the_entry() -> None:
         "    fill(nthreads, tid, pointer_f32(args, 1), 3)",
         "    fill(tid, nthreads, args)\n    c = 3",
         "    barrier(nthreads, tid, args)",
+        "    barrier(tid, 1 % nthreads, args)",
+        "    n = team(args, nthreads)",
         "    unknown(tid)",
         "    for i in range(3):\n        fill(tid, nthreads, pointer_f32(args, 1))",
     ],

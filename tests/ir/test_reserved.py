@@ -12,7 +12,7 @@ from flowc import config
 from flowc.codegen import intrinsics
 from flowc.ir.reserved import is_reserved, unreserved
 
-IMPORTED = {"Any", "Callable", "MATH", "POINTERS", "annotations"}
+IMPORTED = {"Any", "Callable", "LIBRARY", "MATH", "POINTERS", "annotations"}
 
 
 def test_every_function_of_generated_code_is_reserved() -> None:

@@ -83,7 +83,7 @@ def test_what_the_compiler_knew_is_worked_out_when_asked_for(folder: Cache) -> N
 
 def test_a_kept_layout_is_the_one_that_was_made(folder: Cache) -> None:
     first, second = build(parse_function(STEP)).layout, again().layout
-    for name in ("rows", "first_extent", "extents", "pieces", "results", "copies", "traffic", "products"):
+    for name in ("rows", "first_extent", "extents", "pieces", "results", "copies", "light_work", "products"):
         assert getattr(first, name) == getattr(second, name)
     for one, other in zip(first.constants, second.constants, strict=True):
         np.testing.assert_array_equal(one, other)

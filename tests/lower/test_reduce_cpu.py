@@ -1,0 +1,171 @@
+"""Reductions on the CPU: which loops they become, and their values at sizes around chunks, blocks and tiles, for any number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flowc.ops  # noqa: F401
+from flowc.config import override
+from flowc.ir.interpret import interpret
+from flowc.ir.loops import For, Statement, children
+from flowc.ir.text import parse_function
+from flowc.lower.program import plan
+from flowc.lower.reduce_cpu import BLOCK, LEAST_ROWS
+from flowc.lower.sweep_cpu import TILE
+from flowc.runtime import executable as executable_module
+from flowc.runtime.executable import build
+from flowc.transforms.pipeline import optimize
+
+RNG = np.random.default_rng(5)
+
+
+def text(body: str, params: str, result: str) -> str:
+    return f"def f({params}):\n    " + body.replace("; ", "\n    ") + f"\n    return {result}\n"
+
+
+def kernel_text(program: str) -> str:
+    (kernel,) = plan(optimize(parse_function(program))).kernels
+    return str(kernel)
+
+
+def depth(statements: tuple[Statement, ...]) -> int:
+    return max((isinstance(s, For) + max((depth(c) for c in children(s)), default=0) for s in statements), default=0)
+
+
+def agree(program: str, *args: np.ndarray, rtol: float = 2e-5, atol: float = 1e-4) -> None:
+    """Compiled on one thread and on three, to the last bit, and the interpreter, within rounding."""
+    f = parse_function(program)
+    runs = []
+    for threads in (1, 3):
+        with override(threads=threads), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(executable_module, "PARALLEL_WORK", -1.0)
+            runs.append(build(f).run([a.copy() for a in args]))
+    with np.errstate(all="ignore"):
+        want = interpret(f, args)
+    for one, many, exact in zip(*runs, want, strict=True):
+        assert one.tobytes() == many.tobytes()
+        np.testing.assert_allclose(one, exact, rtol=rtol, atol=atol)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+# sums over everything and over columns
+
+ALL = text("y: f32 = reduce_sum(x); m: f32 = reduce_max(x)", "x: f32[r, 10]", "y, m")
+
+
+def test_a_reduction_of_everything_sweeps_memory_in_one_loop() -> None:
+    for kernel in plan(optimize(parse_function(ALL))).kernels:
+        assert depth(kernel.body) == 2  # chunks, elements
+
+
+def test_a_broadcast_operand_keeps_the_loops_of_its_shape() -> None:
+    (kernel,) = plan(optimize(parse_function(text("p: f32[r, 10] = mul(x, w); y: f32 = reduce_sum(p)", "x: f32[r, 10], w: f32[10]", "y")))).kernels
+    assert depth(kernel.body) == 3
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7, 820, 5003])
+def test_everything_is_reduced_at_sizes_around_the_chunks(rows: int) -> None:
+    agree(ALL, normal(rows, 10))
+
+
+@pytest.mark.parametrize("columns", [1, 3, 1000, BLOCK, BLOCK + 1, 2 * BLOCK + 77])
+def test_columns_are_reduced_at_sizes_around_blocks_and_chunks(columns: int) -> None:
+    program = text("y: f32[c] = reduce_sum(x, axis=(0,)); m: f32[c] = reduce_max(x, axis=(0,))", "x: f32[r, c]", "y, m")
+    static = program.replace("[r, c]", f"[r, {columns}]").replace("[c]", f"[{columns}]")
+    for rows in (0, 1, LEAST_ROWS, 2 * LEAST_ROWS + 1):
+        agree(program, normal(rows, columns))
+        agree(static, normal(rows, columns))
+
+
+def test_columns_of_two_axes_and_what_follows_them() -> None:
+    agree(text("y: f32[c, 7] = reduce_sum(x, axis=(0,)); z: f32[c, 7] = tanh(y)", "x: f32[r, c, 7]", "z"), normal(301, 37, 7))
+    agree(text("y: f32[5] = reduce_sum(x, axis=(0, 1)); z: f32[5] = mul(y, 2.0)", "x: f32[r, c, 5]", "z"), normal(211, 33, 5), atol=1e-3)
+
+
+def test_an_extreme_in_memory_stands_second_so_that_it_is_stored_plainly() -> None:
+    source = build(parse_function(text("y: f32[300] = reduce_max(x, axis=(0,))", "x: f32[r, 300]", "y"))).source
+    assert "y_part[base + j_1] = maximum(x_, y_part[base + j_1])" in source
+
+
+def test_columns_with_nan_have_nan_extremes() -> None:
+    x = normal(500, 40)
+    x[3, 5] = x[499, 6] = np.nan
+    agree(text("y: f32[40] = reduce_max(x, axis=(0,)); z: f32[40] = reduce_min(x, axis=(0,))", "x: f32[r, 40]", "y, z"), x)
+
+
+# rows
+
+SOFTMAX = text("y: f32[r, C] = softmax(x, axis=-1)", "x: f32[r, C]", "y")
+
+
+def test_a_softmax_takes_each_exponential_once() -> None:
+    kernel = kernel_text(SOFTMAX.replace("C", "100"))
+    assert kernel.count("exp(") == 1
+    assert kernel.count("y_out[") == 3  # the exponential is written there, read again, and overwritten
+
+
+def test_a_value_waits_in_no_buffer_that_is_read() -> None:
+    """The updated variable's buffer holds the old value until the last sweep."""
+    program = text("p: f32[r, 9] = softmax(w, axis=-1); q: f32[r, 9] = mul(p, w); w[...] = q", "w: f32[r, 9]", "").replace("return \n", "return\n")
+    f = parse_function(program.replace("    return\n", "    return w\n"))
+    w = normal(50, 9)
+    want = interpret(f, [w.copy()])[1]
+    got = w.copy()
+    build(f).run([got])
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 7, 8, 9, 10, 16, 31, 100, 1031])
+def test_rows_of_every_length(columns: int) -> None:
+    x = normal(37, columns)
+    x[1] = 1000 * x[1]
+    for op in ("softmax(x, axis=-1)", "log_softmax(x, axis=-1)"):
+        agree(text(f"y: f32[r, C] = {op}", "x: f32[r, C]", "y").replace("C", str(columns)), x)
+    agree(text("y: f32[r] = logsumexp(x, axis=(1,))", f"x: f32[r, {columns}]", "y"), x)
+    agree(text("y: f32[r] = logsumexp(x, axis=(1,))", "x: f32[r, c]", "y"), x)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64", "i32", "u8"])
+def test_the_place_of_an_extreme_is_the_first(dtype: str) -> None:
+    numpy = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "u8": np.uint8}[dtype]
+    x = RNG.integers(0, 5, (60, 41)).astype(numpy)  # many ties
+    if dtype[0] == "f":
+        x[3, 7] = x[3, 9] = x[5, 40] = np.nan
+        x[6], x[7] = -np.inf, np.inf
+        x[8], x[8, ::2] = 0.0, -0.0
+    for op in ("argmax", "argmin"):
+        for extents in (f"{dtype}[r, 41]", f"{dtype}[r, c]"):
+            agree(text(f"y: i64[r] = {op}(x, axis=1)", f"x: {extents}", "y"), x)
+        agree(text(f"y: i64[c] = {op}(x, axis=0)", f"x: {dtype}[r, c]", "y"), x)
+
+
+def test_the_place_of_an_extreme_in_memory_is_two_sweeps_and_of_a_computed_value_one() -> None:
+    loops = [kernel_text(text(body, "x: f32[r, 50]", "y")).count("for ") for body in (
+        "y: i64[r] = argmax(x, axis=1)", "t: f32[r, 50] = tanh(x); y: i64[r] = argmax(t, axis=1)")]  # fmt: skip
+    assert loops == [3, 2]
+
+
+# transposes
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, TILE - 1, TILE, TILE + 1, 101])
+def test_transposes_at_sizes_around_the_tiles(rows: int) -> None:
+    x = normal(rows, 67)
+    agree(text("y: f32[67, r] = transpose(x, perm=(1, 0))", "x: f32[r, 67]", "y"), x)
+    agree(text("y: f32[67, r] = transpose(x, perm=None); z: f32[67, r] = exp(y)", "x: f32[r, 67]", "z"), x)
+
+
+@pytest.mark.parametrize("perm", [(0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0), (1, 0, 2)])
+def test_transposes_of_three_axes(perm: tuple[int, ...]) -> None:
+    names = ("a", "b", "c")
+    shape = ", ".join(names[p] for p in perm)
+    agree(text(f"y: f32[{shape}] = transpose(x, perm={perm})", "x: f32[a, b, c]", "y"), normal(5, 43, 39))
+
+
+def test_a_transposed_operand_is_read_in_tiles() -> None:
+    kernel = kernel_text(text("t: f32[90, r] = transpose(x, perm=(1, 0)); y: f32[90, r] = add(t, z)", "x: f32[r, 90], z: f32[90, r]", "y"))
+    assert "for tile in parallel" in kernel
