@@ -84,9 +84,13 @@ class Plan:
         """What is fed as arrays."""
         if feed_dict is None:
             return []
-        if not isinstance(feed_dict, Mapping):
-            raise FeedError(f"feed_dict is a dict from tensors to values, not {type(feed_dict).__name__}", location=user_location())
+        _check_is_mapping(feed_dict)
         return [convert(value) for convert, value in zip(self.converters, feed_dict.values(), strict=True)]
+
+
+def _check_is_mapping(feed_dict: Any) -> None:
+    if not isinstance(feed_dict, Mapping):
+        raise FeedError(f"feed_dict is a dict from tensors to values, not {type(feed_dict).__name__}", location=user_location())
 
 
 class Session(native.Desk):
@@ -209,6 +213,7 @@ class Session(native.Desk):
         return plan
 
     def _feed_nodes(self, feed_dict: Mapping[Any, Any]) -> list[Node]:
+        _check_is_mapping(feed_dict)
         nodes: dict[Node, Any] = {}
         for key in feed_dict:
             try:

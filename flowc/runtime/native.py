@@ -16,6 +16,7 @@ import inspect
 import struct
 import sys
 import threading
+import weakref
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -207,15 +208,13 @@ class Lock:
         allocate = ctypes.pythonapi.PyThread_allocate_lock
         allocate.restype, allocate.argtypes = ctypes.c_void_p, ()
         self.address = allocate()
+        weakref.finalize(self, _free, self.address).atexit = False
 
     def __enter__(self) -> None:
         _acquire(self.address, 1)
 
     def __exit__(self, *error: Any) -> None:
         _release(self.address)
-
-    def __del__(self) -> None:
-        _free(self.address)
 
 
 def _c_function(name: str, *types: Any) -> Any:
