@@ -29,7 +29,7 @@ from flowc.ops.tiles import ZERO, over, serial, smaller, unit, var, vector
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 POINTS = tuple(Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
-FORMS = {5: ((4, 64),), 3: ((4, 256),)}  # filter size -> (results in a row of a tile, channels summed over up to which its error is small)
+FORMS = {5: ((4, 64),), 3: ((4, 128),)}  # filter size -> (results in a row of a tile, channels summed over up to which its error is small)
 ASKED = {5: 4, 3: 6}  # the same where FLOWC_CONVOLUTION=winograd asks for it, whatever the channels
 LEAST_CHANNELS = 8  # below, the transforms cost more than the products
 LEAST_GAIN = 1.6  # direct multiplications to these, from where it pays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from decimal import Decimal, getcontext
 
@@ -68,8 +69,8 @@ def test_values_are_as_accurate_as_documented(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_the_documented_error_is_the_largest_of_all_arguments(name: str) -> None:
-    largest = error_over(name, 1)
-    assert largest <= TABLE[name].f32
+    """Over all 2**32 of them, some minutes for each function, where FLOWC_EVERY_ARGUMENT is set; else over one in 61."""
+    assert error_over(name, 1 if os.environ.get("FLOWC_EVERY_ARGUMENT") else 61) <= TABLE[name].f32
     with processor("x86-64", ""):
         assert error_over(name, 61) <= TABLE[name].f32
 
