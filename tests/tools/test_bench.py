@@ -67,13 +67,13 @@ def test_help_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_a_missing_peers_environment_is_said_and_flowc_runs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(bench.interpreters(tmp_path / "none", ["jax"])) == ["flowc", "flowc.compile", "flowc.winograd"]
+    assert list(bench.interpreters(tmp_path / "none", ["jax"])) == ["flowc", "flowc.compile", "flowc.direct"]
     assert "flowc runs alone; --install-peers" in capsys.readouterr().err
 
 
 def test_a_peer_that_is_not_installed_is_left_out_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty_environment(tmp_path)
-    assert list(bench.interpreters(tmp_path, ["torch", "numpy"])) == ["flowc", "flowc.compile", "flowc.winograd", "numpy"]
+    assert list(bench.interpreters(tmp_path, ["torch", "numpy"])) == ["flowc", "flowc.compile", "flowc.direct", "numpy"]
     assert "torch: torch is not installed in" in capsys.readouterr().err
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import flowc
+from flowc import config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
@@ -17,7 +18,6 @@ from benchmarks.catalogue import WORKLOADS
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.digit_like import weighted
 from benchmarks.measure import doubt
-from benchmarks.program import Unsupported
 from benchmarks.workload import Kind
 
 
@@ -132,11 +132,11 @@ def test_every_contestant_of_every_workload_has_a_builder_and_every_mark_a_conte
         assert workload.kind is Kind.TOGETHER or workload.baseline.startswith("flowc")
 
 
-def test_winograd_is_measured_only_where_flowc_has_it() -> None:
-    workload = WORKLOADS["cnn"]
-    if not hasattr(flowc.settings(), "conv"):
-        with pytest.raises(Unsupported, match="direct convolutions only"):
-            workload.builder("flowc.winograd")(flowc, workload, workload.make())
+def test_direct_convolutions_are_asked_for_in_the_environment() -> None:
+    ((name, value),) = CONTESTANTS["flowc.direct"].environment
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, value)
+        assert config._read_environment().convolution == value == "direct"
 
 
 def test_all_data_are_float32_and_the_same_each_time() -> None:

@@ -38,7 +38,7 @@ class Contestant:
 CONTESTANTS = {
     "flowc": Contestant("flowc", "flowc", "flowc"),
     "flowc.compile": Contestant("flowc", "flowc", "flowc.compile"),
-    "flowc.winograd": Contestant("flowc", "flowc", "flowc, Winograd", (("FLOWC_CONV", "winograd"),)),
+    "flowc.direct": Contestant("flowc", "flowc", "flowc, direct convolutions", (("FLOWC_CONVOLUTION", "direct"),)),
     "numpy": Contestant("numpy", "numpy", "NumPy"),
     "tensorflow": Contestant("tensorflow", "tensorflow.compat.v1", "TensorFlow, graph mode"),
     "jax": Contestant("jax", "jax", "JAX, jit"),

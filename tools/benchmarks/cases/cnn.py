@@ -253,16 +253,9 @@ def in_onnxruntime(onnxruntime: Any, workload: Workload, data: Data) -> Program:
     return repeated(lambda: session.run(None, feeds)[0], weighted)
 
 
-def in_session_with_winograd(flowc: Any, workload: Workload, data: Data) -> Program:
-    """The same with convolutions of fewer multiplications, which the environment asks for."""
-    if not hasattr(flowc.settings(), "conv"):
-        raise Unsupported("flowc has direct convolutions only")
-    return in_session(flowc, workload, data)
-
-
 BUILDERS = {
     "flowc": in_session,
-    "flowc.winograd": in_session_with_winograd,
+    "flowc.direct": in_session,
     "tensorflow": in_session,
     "flowc.compile": in_flowc_compile,
     "jax": in_jax,
