@@ -26,9 +26,10 @@ ELEMENT = {"f32": ("float", 4), "f64": ("double", 8)}
 UNIT = 64  # bytes: what the loops above count columns in, and what lies together in a panel of `b`, whatever the machine's vectors
 VECTORS = 2  # registers that a row of a part takes
 STRETCH = 512  # terms of the sum: the panels' stretches stay in the second cache; shorter ones begin and end too often
-SWEEPS = (8, 1)  # terms of the sum in one sweep of a row along lines of `b`
+SWEEPS = (2, 1)  # terms of the sum in one sweep of a row along lines of `b`
 MOST_UNITS, MOST_ROWS = 8, 128  # of a block: its copy of `b` takes 256 KB
 ROWS_TO_COPY, TERMS_TO_COPY = 8, 8  # with fewer a copy costs more than it brings
+NEAR_UNITS = 2  # lines of `b` no farther apart than so many units are read as they lie: what a copy would bring, the processor does by itself
 AHEAD = 8  # lines of `b` that a copy asks for before it needs them: each lies in another page, where the processor does not guess it
 
 
@@ -344,10 +345,14 @@ def _sweep(dtype: str, terms: int) -> str:
     x = [t.splat(t.value(f"load {t.element}, ptr {t.at('%a', t.mul('%a_inner', str(k)))}, align {t.size}"), t.element, t.vector) for k in range(terms)]
     lines = [t.at("%b", t.mul("%b_inner", str(k))) for k in range(terms)]
     keep = t.splat("%accumulate", "i1", t.mask)
+    ahead = t.mul("%b_inner", str(terms))  # the lines of the next sweep: each lies in another page, where the processor does not guess it
 
     def columns(j: str, mask: str) -> None:
         held = t.both_masks(keep, mask) if mask else keep
         total = t.load(t.at("%c", j), held)
+        if not mask:
+            for line in lines:
+                t.put(f"  call void @llvm.prefetch.p0(ptr {t.at(line, t.add(j, ahead))}, i32 0, i32 3, i32 1)")
         for factor, line in zip(x, lines, strict=True):
             operands = f"{t.vector} {factor}, {t.vector} {t.load(t.at(line, j), mask)}, {t.vector} {total}"
             total = t.value(f"call {t.vector} @llvm.fma.{t.suffix}({operands})")
@@ -404,7 +409,8 @@ def _blocks(dtype: str) -> str:
     terms = t.mul("%outer", "%inner")
     enough = t.compare("sge", terms, str(TERMS_TO_COPY))
     alone = t.compare("eq", "%count", "1")  # several products are small: each one's operands are read where they are
-    pays = t.both(t.compare("ne", "%b_inner", str(t.unit)), enough, t.compare("sge", "%rows", str(ROWS_TO_COPY)), alone)
+    apart = t.compare("sgt", "%b_inner", str(NEAR_UNITS * t.unit))
+    pays = t.both(apart, enough, t.compare("sge", "%rows", str(ROWS_TO_COPY)), alone)
     copy_b = t.either(pays, t.compare("ne", "%b_column", "1"))
     # a stretch: several whole inner sums where they are short, a piece of one where they are long; one with nothing in it where there is no sum
     inner_step = t.smaller(t.choose(t.compare("sgt", "%inner", "0"), "%inner", "1"), str(STRETCH))

@@ -51,9 +51,9 @@ def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1) -> tuple[
     Equal parts as large as caches allow, and smaller ones where there would be too few for threads to share.
     """
     m, units = supposed(rows), -(-supposed(columns) // unit(dtype))
-    tall, wide = MOST_ROWS, WIDE_UNITS if m <= FEW_ROWS else MOST_UNITS
-    while -(-m // tall) * -(-units // wide) * supposed(count) < ENOUGH_BLOCKS and (wide > LEAST_UNITS or tall > LEAST_ROWS):
-        if wide > LEAST_UNITS:
+    tall, wide, least = (MOST_ROWS, WIDE_UNITS, WIDE_UNITS // 2) if m <= FEW_ROWS else (MOST_ROWS, MOST_UNITS, LEAST_UNITS)
+    while -(-m // tall) * -(-units // wide) * supposed(count) < ENOUGH_BLOCKS and (wide > least or tall > LEAST_ROWS):
+        if wide > least:
             wide //= 2
         else:
             tall //= 2

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 builds = 0
 """How many executables this process has built: tests count with it."""
 
-PARALLEL_WORK = 2_000_000.0  # estimated work (`Layout.work`) of a run below which a second thread costs more than it brings: 25 microseconds
+PARALLEL_WORK = 1_000_000.0  # estimated work (`Layout.work`) of a run below which a second thread costs more than it brings: some 12 microseconds
 KEPT_BINDINGS = 16  # sets of extents whose memory is kept
 
 
