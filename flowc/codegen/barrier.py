@@ -8,7 +8,8 @@ from __future__ import annotations
 import platform
 
 # word offsets in the control block
-ENTRY, ARGS, NTHREADS = 0, 1, 2  # the run in progress
+ENTRY, ARGS, NTHREADS, CALLER_CPU = 0, 1, 2, 3  # the run in progress
+CAN_MOVE = 4  # whether threads can learn which processor they are on, and leave it
 ARRIVED, GENERATION = 16, 32  # barrier: threads that wait; how many barriers have passed
 STOP = 48  # workers leave when it is not 0
 PARKED = 64  # workers asleep

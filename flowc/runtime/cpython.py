@@ -48,6 +48,9 @@ PyArray_NewFromDescr = extern(
 PyArray_Scalar = extern("PyObject *PyArray_Scalar(void *data, PyArray_Descr *descr, PyObject *base)")
 
 sched_yield = extern("int sched_yield()")
+sched_getcpu = extern("int sched_getcpu()")
+sched_getaffinity = extern("int sched_getaffinity(int thread, int64_t bytes, int64_t *processors)")
+sched_setaffinity = extern("int sched_setaffinity(int thread, int64_t bytes, int64_t *processors)")
 pthread_mutex_init = extern("int pthread_mutex_init(void *mutex, void *attributes)")
 pthread_cond_init = extern("int pthread_cond_init(void *condition, void *attributes)")
 pthread_mutex_lock = extern("int pthread_mutex_lock(void *mutex)")

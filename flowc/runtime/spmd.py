@@ -7,8 +7,21 @@
 
 from __future__ import annotations
 
-from flowc.codegen.barrier import ARGS, CONDITION, ENTRY, MUTEX, NTHREADS, PARKED, STOP, WORKER_WORDS, WORKERS, YIELD_SPINS
-from flowc.codegen.words import add_sequential, enter, load, load_acquire, load_sequential, spin, store, store_release, store_sequential
+from flowc.codegen.barrier import (
+    ARGS,
+    CALLER_CPU,
+    CAN_MOVE,
+    CONDITION,
+    ENTRY,
+    MUTEX,
+    NTHREADS,
+    PARKED,
+    STOP,
+    WORKER_WORDS,
+    WORKERS,
+    YIELD_SPINS,
+)  # fmt: skip
+from flowc.codegen.words import add_sequential, enter, load, load_acquire, load_sequential, spin, stack, store, store_release, store_sequential
 from flowc.runtime.cpython import (
     pthread_cond_broadcast,
     pthread_cond_init,
@@ -16,10 +29,14 @@ from flowc.runtime.cpython import (
     pthread_mutex_init,
     pthread_mutex_lock,
     pthread_mutex_unlock,
+    sched_getaffinity,
+    sched_getcpu,
+    sched_setaffinity,
     sched_yield,
 )
 
 IDLE_SPINS = 20_000  # pauses before a worker goes to sleep: one to three milliseconds
+PROCESSORS = 16  # words of a set of processors: 1024 of them
 DONE = WORKER_WORDS // 2  # of a worker's words: the epoch that it has done; word 0: the one that it is asked for
 
 
@@ -54,6 +71,8 @@ def flowc_dispatch(control, entry, args, nthreads) -> int:
     store(control, ENTRY, entry)
     store(control, ARGS, args)
     store(control, NTHREADS, nthreads)
+    if load(control, CAN_MOVE) != 0:
+        store(control, CALLER_CPU, sched_getcpu())
     for tid in range(1, nthreads):
         worker = worker_words(control, tid)
         store_sequential(worker, 0, load(worker, 0) + 1)
@@ -84,8 +103,33 @@ def flowc_work(control, tid) -> int:
         if await_request(control, worker, seen) == 0:
             return 0
         asked = load_acquire(worker, 0)
+        if load(control, CAN_MOVE) != 0 and sched_getcpu() == load(control, CALLER_CPU):
+            leave(load(control, CALLER_CPU))
         enter(load(control, ENTRY), tid, load(control, NTHREADS), load(control, ARGS))
         store_release(worker, DONE, asked)
+
+
+def leave(processor):
+    """Go to another processor than the caller's, where there is one.
+
+    The system wakes a thread where its waker is. Both then spin in turns of a millisecond, until its balancing parts them some time later.
+    """
+    allowed = stack(PROCESSORS)
+    others = stack(PROCESSORS)
+    for i in range(PROCESSORS):
+        store(allowed, i, 0)
+    if sched_getaffinity(0, 8 * PROCESSORS, allowed) < 0:
+        return 0
+    some = 0
+    for i in range(PROCESSORS):
+        word = load(allowed, i)
+        if i == processor >> 6:
+            word = word - (word & (1 << (processor & 63)))
+        store(others, i, word)
+        some = some | word
+    if some != 0 and sched_setaffinity(0, 8 * PROCESSORS, others) == 0:
+        sched_setaffinity(0, 8 * PROCESSORS, allowed)
+    return 0
 
 
 def await_request(control, worker, seen):

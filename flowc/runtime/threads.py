@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from flowc.codegen.barrier import STOP, WORKER_WORDS, WORKERS
+from flowc.codegen.barrier import CAN_MOVE, STOP, WORKER_WORDS, WORKERS
 from flowc.runtime.arena import address
 
 MOST = 256  # threads that a pool can have
@@ -98,12 +98,18 @@ def _start() -> _Native:
     with _lock:
         if _native is None:
             native = _Native()
-            native.prepare(_base)
+            _prepare(native)
             os.register_at_fork(after_in_child=_after_fork)
             atexit.register(_stop)
             _native = native
     assert isinstance(_native, _Native)
     return _native
+
+
+def _prepare(native: _Native) -> None:
+    """A control block that nobody uses becomes ready for use."""
+    native.prepare(_base)
+    _word(CAN_MOVE).value = hasattr(os, "sched_setaffinity") and hasattr(ctypes.CDLL(None), "sched_getcpu")
 
 
 def _grow(count: int) -> int:
@@ -137,4 +143,4 @@ def _after_fork() -> None:
     _lock = threading.Lock()
     _workers.clear()
     ctypes.memset(_base, 0, 8 * (WORKERS + WORKER_WORDS * MOST))
-    _native.prepare(_base)
+    _prepare(_native)

@@ -188,6 +188,26 @@ def test_the_interpreter_ends_while_another_thread_still_runs() -> None:
     assert in_process(code) == "end\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_a_worker_leaves_the_callers_processor() -> None:
+    code = """
+        case = Case(200_000)
+        want = case.run(2).tobytes()
+        (worker,) = threads._workers
+        here, *others = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {here})                         # the calling thread
+        allowed = os.sched_getaffinity(worker.native_id)
+        os.sched_setaffinity(worker.native_id, {here})
+        assert case.run(2).tobytes() == want                    # nowhere else to go
+        os.sched_setaffinity(worker.native_id, allowed)
+        for _ in range(3):
+            assert case.run(2).tobytes() == want
+        place = open(f"/proc/self/task/{worker.native_id}/stat").read().rpartition(")")[2].split()[36]
+        print(int(place) != here, os.sched_getaffinity(worker.native_id) == allowed)
+    """
+    assert in_process(code) == "True True\n"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupt_leaves_everything_usable() -> None:
     code = """
