@@ -23,7 +23,8 @@ class Settings:
     threads: worker threads of a run, the calling one counted; backend: `cpu` (compiled), `interpret` (NumPy, node by node) or
     `python` (the generated source run as plain Python: slow, for tests); verify: check the IR between passes;
     cache_dir: where generated source and object code are kept; convolution: `auto` (with fewer multiplications where the error that this
-    brings is within 1e-5 of the largest result), `direct` (never) or `winograd` (wherever there is a form, larger ones too).
+    brings is within 1e-5 of the largest result), `direct` (never) or `winograd` (wherever there is a form, larger ones too); memory: bytes
+    of intermediate values from which a run whose rows are independent of each other computes some of them at a time.
     """
 
     threads: int
@@ -31,6 +32,7 @@ class Settings:
     verify: bool
     cache_dir: Path
     convolution: str = "auto"
+    memory: int = 128 << 20
 
 
 def _read_environment() -> Settings:
@@ -41,6 +43,7 @@ def _read_environment() -> Settings:
     convolution = environment.get("FLOWC_CONVOLUTION", "auto")
     if convolution not in CONVOLUTIONS:
         raise ValueError(f"FLOWC_CONVOLUTION={convolution!r}: one of {', '.join(CONVOLUTIONS)} is expected")
+    memory = _bytes("FLOWC_MEMORY", environment.get("FLOWC_MEMORY") or "128M")
     threads_text = environment.get("FLOWC_THREADS", "")
     if threads_text:
         if not threads_text.isdigit() or int(threads_text) < 1:
@@ -51,9 +54,18 @@ def _read_environment() -> Settings:
     folder = environment.get("FLOWC_CACHE_DIR")
     if not folder:
         folder = os.path.join(environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flowc")
-    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), Path(folder), convolution)
+    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), Path(folder), convolution, memory)
 
 
+def _bytes(name: str, text: str) -> int:
+    """A number of bytes: `64M`, `2G`, `1000000`."""
+    digits = text[:-1] if text[-1:] in _SCALES else text
+    if not digits.isdigit():
+        raise ValueError(f"{name}={text!r}: a number of bytes is expected, such as 64M or 2G")
+    return int(digits) << _SCALES.get(text[-1], 0)
+
+
+_SCALES = {"K": 10, "M": 20, "G": 30}
 _current: Settings | None = None
 
 

@@ -32,6 +32,7 @@ from flowc.ir.node import Node
 from flowc.runtime import native, recorder
 from flowc.runtime.desks import ARRAY, CONVERT, FUNCTION, GUARD
 from flowc.runtime.prepared import Entry, Form, Prepared, desk
+from flowc.runtime.slices import Sliced
 from flowc.transforms.extract import Extraction, extract
 from flowc.transforms.specialize import Specializer
 
@@ -78,7 +79,7 @@ class Plan:
         self.signature = signature
         self.converters = signature.converters
         self.pack = signature.pack
-        self.calls: dict[tuple[tuple[int, ...], ...], Prepared] = {}
+        self.calls: dict[tuple[tuple[int, ...], ...], Prepared | Sliced] = {}
 
     def convert(self, feed_dict: Mapping[Any, Any] | None) -> list[Array]:
         """What is fed as arrays."""
@@ -141,7 +142,7 @@ class Session(native.Desk):
         call = self.call(plan, fed)
         results = call(*fed)
         self.wrote(plan)
-        if call.is_native:
+        if isinstance(call, Prepared) and call.is_native:
             self._remember(fetches, feed_dict, fed, plan, call)
         return plan.pack(results)
 
@@ -227,7 +228,7 @@ class Session(native.Desk):
             nodes[item.node] = key
         return list(nodes)
 
-    def call(self, plan: Plan, fed: list[Array]) -> Prepared:
+    def call(self, plan: Plan, fed: list[Array]) -> Prepared | Sliced:
         """The prepared call of a plan for fed arrays."""
         return plan.calls.get(tuple([array.shape for array in fed])) or self._first_call(plan, fed)
 

@@ -37,6 +37,7 @@ from flowc.runtime.arena import plain
 from flowc.runtime.desks import FUNCTION, LAST, LIST, ONE, TUPLE
 from flowc.runtime.executable import Executable, build
 from flowc.runtime.prepared import Entry, Form, Prepared, desk
+from flowc.runtime.slices import Sliced
 from flowc.transforms.extract import Extraction, extract, identifier
 from flowc.transforms.pipeline import names as pass_names
 from flowc.transforms.pipeline import optimize
@@ -77,8 +78,8 @@ class Plan:
     places: tuple[int, ...]
     structure: Structure
     uses_counter: bool
-    calls: dict[Any, Prepared] = field(default_factory=dict)
-    latest: Prepared | None = None
+    calls: dict[Any, Prepared | Sliced] = field(default_factory=dict)
+    latest: Prepared | Sliced | None = None
     counter: np.ndarray = field(default_factory=lambda: np.zeros((), np.uint64))
 
     def __post_init__(self) -> None:
@@ -154,7 +155,7 @@ class Compiled(Shown, native.Desk):
         if self.desk is not None:
             self.desk[LAST] = -1
         answer = plan.run(leaves)
-        if args is not None and plan.latest is not None and plan.latest.is_native:
+        if args is not None and isinstance(plan.latest, Prepared) and plan.latest.is_native:
             self._remember(plan, plan.latest, args)
         return answer
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import flowc.ops  # noqa: F401 (Functions are made of them)
-from flowc.config import settings
+from flowc.config import override, settings
 from flowc.ir.dims import Sym, substitute
 from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from flowc.ir.loops import Kernel
     from flowc.lower.program import Program
     from flowc.runtime.prepared import Prepared
+    from flowc.runtime.slices import Sliced
     from flowc.runtime.traced import TracedExecutable
     from flowc.transforms.records import Records
+    from flowc.transforms.rows import Split
 
 builds = 0
 """How many executables this process has built: tests count with it."""
@@ -188,6 +190,10 @@ class Executable(Shown):
         """The symbols' extents, in the order of their names."""
         return tuple([args[i].shape[a] for i, a in self._symbols])
 
+    def extents_of(self, args: Sequence[np.ndarray]) -> dict[str, int]:
+        """The symbols' extents by name. ShapeError for shapes that contradict each other."""
+        return bind_extents([p.type for p in self.f.params], [a.shape for a in args])
+
     def binding(self, args: Sequence[np.ndarray]) -> Binding:
         """The memory for the extents of `args`."""
         key = self.extents(args)
@@ -210,13 +216,28 @@ class Executable(Shown):
                 binding.generation = self.place_slots(binding.table, binding.offsets)
             return self.enter(binding, args)
 
-    def prepare(self, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None = None) -> Prepared:
+    @cached_property
+    def parts(self) -> tuple[Split, Executable, Executable] | None:
+        """How the Function is taken apart where its rows are independent of each other, and the two parts; None where they are not."""
+        from flowc.transforms.rows import split
+
+        found = split(self._rewritten)
+        with override(backend=self.backend):
+            return None if found is None else (found, Executable(found.rows), Executable(found.rest))
+
+    def prepare(self, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None = None) -> Prepared | Sliced:
         """A call for args like these: the first `fed` ones vary from run to run, the others are the same arrays each time.
 
         counter: the one among those that counts the runs.
         """
         from flowc.runtime.prepared import Prepared
 
+        if self.backend == "cpu" and sum(self.layout.piece_bytes(self.extents_of(args))) > settings().memory:
+            from flowc.runtime.slices import sliced
+
+            found = sliced(self, args, fed, counter)
+            if found is not None:
+                return found
         return Prepared(self, args, fed, counter)
 
     def enter(self, binding: Binding, args: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -254,7 +275,7 @@ class Executable(Shown):
 
     def _bind(self, args: Sequence[np.ndarray]) -> Binding:
         own = self.layout
-        extents = bind_extents([p.type for p in self.f.params], [a.shape for a in args])
+        extents = self.extents_of(args)
         offsets = [0, *itertools.accumulate(own.piece_bytes(extents))]
         self.arena.reserve(offsets[-1])
         table = np.zeros(self.table_size, np.int64)

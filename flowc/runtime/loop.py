@@ -18,6 +18,7 @@ import numpy as np
 from flowc.runtime import desks, looping, threads
 from flowc.runtime.arena import address
 from flowc.runtime.prepared import Prepared
+from flowc.runtime.slices import Sliced
 
 CHUNK = 0.02  # seconds that one native call takes
 MOST_CHOSEN = 1 << 20  # row numbers that are worked out at once
@@ -68,13 +69,13 @@ class Data:
 class Loop:
     """Runs of one call. feeds: for each fed param an array that stays the same, or Data; batches: None where nothing is Data."""
 
-    def __init__(self, call: Prepared, feeds: Sequence[np.ndarray | Data], batches: Batches | None = None) -> None:
+    def __init__(self, call: Prepared | Sliced, feeds: Sequence[np.ndarray | Data], batches: Batches | None = None) -> None:
         self.call, self.feeds, self.batches = call, feeds, batches
 
     def run(self, steps: int, every: int | None = None) -> list[Any]:
         """Results of the last step; with `every` arrays of each result at each `every`th step, [steps // every, ...]."""
-        if self.call.is_native:
-            return _NativeLoop(self).run(steps, every)
+        if isinstance(self.call, Prepared) and self.call.is_native:
+            return _NativeLoop(self, self.call).run(steps, every)
         kept: list[list[Any]] = []
         results: list[Any] = []
         for step in range(1, steps + 1):
@@ -91,10 +92,10 @@ class Loop:
 class _NativeLoop:
     """The words that native code reads for one run of a Loop, and the memory they point to."""
 
-    def __init__(self, loop: Loop) -> None:
-        self.call, self.batches = loop.call, loop.batches
-        self.record, self.table, slots, result_slots = loop.call.copy()
-        self.results = [np.zeros(shape, dtype) for shape, dtype in loop.call.result_types]
+    def __init__(self, loop: Loop, call: Prepared) -> None:
+        self.call, self.batches = call, loop.batches
+        self.record, self.table, slots, result_slots = call.copy()
+        self.results = [np.zeros(shape, dtype) for shape, dtype in call.result_types]
         for slot, result in zip(result_slots, self.results, strict=True):
             self.table[slot] = address(result)
         self.keep: list[Any] = [loop.feeds]
