@@ -19,6 +19,7 @@ from flowc.runtime.cpython import (
     Py_None,
     PyArray_NewFromDescr,
     PyArray_Scalar,
+    PyArray_SetBaseObject,
     PyArray_Type,
     PyEval_RestoreThread,
     PyEval_SaveThread,
@@ -41,6 +42,7 @@ from flowc.runtime.desks import (
     AFTER,
     ARGUMENTS,
     BEFORE,
+    BLOCKS,
     COPY_WORDS,
     COUNT,
     COUNTER,
@@ -83,7 +85,7 @@ from flowc.runtime.desks import (
     TABLE,
     TUPLE,
 )  # fmt: skip
-from flowc.runtime.fields import ARRAY_DATA, FIRST_SLOT, OB_TYPE
+from flowc.runtime.fields import ARRAY_DATA, FIRST_SLOT, OB_REFERENCES, OB_TYPE, PLAIN_FLAGS, WRITEABLE
 from flowc.runtime.filling import fill_all
 
 MISS, RAN = 1, 2  # in place of a result: the entry does not fit; the program has run. 0, as everywhere in C: an exception is raised
@@ -251,15 +253,38 @@ def make_results(record, results):
         result = load(record, RESULTS) + 8 * RESULT_WORDS * i
         store(results, i, 0)
         if load(result, SCALAR) == 0:
-            descr = load(result, RESULT_DESCR)
-            Py_IncRef(descr)  # the array takes one reference
-            array = PyArray_NewFromDescr(PyArray_Type, descr, load(result, RESULT_RANK), load(result, RESULT_DIMS), 0, 0, 0, 0)
+            array = new_array(result, free_block(load(result, BLOCKS)))
             if array == 0:
                 release(results, i)
                 return 0
             store(results, i, array)
             store(table, load(result, RESULT_SLOT), load(array, ARRAY_DATA))
     return 1
+
+
+def new_array(result, block):
+    """An array for a result, in a block or in memory of its own; 0 where there is no memory for it."""
+    descr = load(result, RESULT_DESCR)
+    Py_IncRef(descr)  # the array takes one reference
+    if block == 0:
+        return PyArray_NewFromDescr(PyArray_Type, descr, load(result, RESULT_RANK), load(result, RESULT_DIMS), 0, 0, 0, 0)
+    flags = PLAIN_FLAGS | WRITEABLE
+    array = PyArray_NewFromDescr(PyArray_Type, descr, load(result, RESULT_RANK), load(result, RESULT_DIMS), 0, load(block, ARRAY_DATA), flags, 0)
+    if array != 0:
+        Py_IncRef(block)
+        if PyArray_SetBaseObject(array, block) < 0:
+            Py_DecRef(array)
+            return 0
+    return array
+
+
+def free_block(blocks):
+    """A block that no array uses, so that only its owner refers to it; 0 for none."""
+    if blocks != 0:
+        for i in range(2):
+            if load(load(blocks, i), OB_REFERENCES) == 1:
+                return load(blocks, i)
+    return 0
 
 
 def make_scalars(record, results):

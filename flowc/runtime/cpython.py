@@ -45,6 +45,7 @@ PyThread_release_lock = extern("void PyThread_release_lock(void *lock)")
 PyArray_NewFromDescr = extern(
     "PyObject *PyArray_NewFromDescr(PyTypeObject *type, PyArray_Descr *descr, int rank, int64_t *dims, int64_t *strides, void *data, int flags, PyObject *base)"
 )
+PyArray_SetBaseObject = extern("int PyArray_SetBaseObject(PyArrayObject *array, PyObject *owner)")
 PyArray_Scalar = extern("PyObject *PyArray_Scalar(void *data, PyArray_Descr *descr, PyObject *base)")
 
 sched_yield = extern("int sched_yield()")

@@ -21,8 +21,9 @@ LOCK, MODE, ENTER, TABLE, DISPATCH, GENERATION_AT, GENERATION, COUNTER, LEAVES, 
 HOLD, RELEASE, POOL = range(3)  # MODE: run with the interpreter's lock, without it, or on several threads by calling DISPATCH
 # a leaf: its slot in the table; dtype, rank and extents; memory of its own for what has to be converted, or 0; the object it was filled with
 SLOT, DESCR, NUMBER, RANK, DIMS, STAGED, OBJECT, LEAF_WORDS = range(8)
-# a result: its slot; dtype, rank and extents; for a scalar, the memory that the program writes it to, else 0
-RESULT_SLOT, RESULT_DESCR, RESULT_RANK, RESULT_DIMS, SCALAR, RESULT_WORDS = range(6)
+# a result: its slot; dtype, rank and extents; for a scalar, the memory that the program writes it to, else 0; for a large array, where two
+# blocks of memory for it stand (`blocks`), else 0
+RESULT_SLOT, RESULT_DESCR, RESULT_RANK, RESULT_DIMS, SCALAR, BLOCKS, RESULT_WORDS = range(7)
 # a list of copies: how many; for each the slots of target and source, and bytes
 COPY_COUNT, COPY_WORDS = 1, 3
 

@@ -9,7 +9,7 @@ interpreter that runs, and the runtime does without native calls where one is el
 from __future__ import annotations
 
 # fields of objects, in words from the object's address; those marked i32 in 32-bit words
-OB_TYPE = 1
+OB_REFERENCES, OB_TYPE = 0, 1
 LIST_SIZE = 2
 FIRST_SLOT = 2  # of a class whose base is `object`: the first name of its __slots__
 FLOAT_VALUE = 2  # also that of np.float64
@@ -25,5 +25,6 @@ DESCR_ORDER = 26  # bytes
 DESCR_NUMBER = 7  # i32
 
 PLAIN_FLAGS = 0x101  # in C order and aligned
+WRITEABLE = 0x400
 NATIVE_ORDER, NO_ORDER = ord("="), ord("|")
 BOOL, UINT8, INT32, INT64, FLOAT32, FLOAT64 = 0, 2, 5, 7, 11, 12  # numbers of NumPy's types on Linux

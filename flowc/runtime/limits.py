@@ -23,7 +23,7 @@ from flowc.codegen.tile_text import most_rows
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
 
-TOUCHED = (12_000, 48_000, 384_000, 3_000_000, 24_000_000, 192_000_000)  # bytes that a triad touches in all: from the innermost cache to memory
+TOUCHED = (12_000, 48_000, 384_000, 3_000_000, 24_000_000, 72_000_000, 192_000_000)  # bytes that a triad touches in all: from the innermost cache to memory
 DEPTH = 128  # of the product: a tile's operands are well below 32 KB
 PRODUCTS = 4000  # in one measurement: milliseconds, so that the launch does not count
 APPLIED, APPLICATIONS = 1000, 500  # elements that a function is applied to, and how often in one measurement

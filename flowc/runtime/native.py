@@ -109,7 +109,7 @@ def _known_addresses() -> Any:
         "PyArray_Type": np.ndarray, "PyFloat_Type": float, "PyLong_Type": int, "PyList_Type": list, "PyTuple_Type": tuple, "PyDict_Type": dict,
         "PyUnicode_Type": str, "NumPyFloat32": np.float32, "NumPyFloat64": np.float64, "Py_None": None, "in_python": _IN_PYTHON,
     }  # fmt: skip
-    numpy_functions = {"PyArray_NewFromDescr": 94, "PyArray_Scalar": 60}  # places in NumPy's table of functions, which only ever grows
+    numpy_functions = {"PyArray_NewFromDescr": 94, "PyArray_Scalar": 60, "PyArray_SetBaseObject": 282}  # places in NumPy's table of functions, which only ever grows
     process = ctypes.CDLL(None)
 
     def find(name: str) -> int:
@@ -143,6 +143,16 @@ def unsupported() -> str:
         return "the interpreter has no lock of its own"
     wrong = [what for what, holds in _expectations() if not holds]
     return f"the layout of {', '.join(wrong)} is not the known one" if wrong else ""
+
+
+@cache
+def counts_references() -> bool:
+    """Whether native code can tell that an object belongs to one owner alone."""
+    array = np.zeros(1)
+    count = ctypes.c_int64.from_address(id(array) + 8 * c.OB_REFERENCES)
+    before = count.value
+    other = [array, array]
+    return before == 1 and count.value == 1 + len(other)
 
 
 def _expectations() -> list[tuple[str, bool]]:

@@ -20,6 +20,7 @@ from flowc.ir.dims import substitute
 from flowc.ir.interpret import bind_extents
 from flowc.runtime import desks, native, threads
 from flowc.runtime.arena import address
+from flowc.runtime.blocks import Blocks
 from flowc.runtime.desks import ARRAY, LIST, RECORD_WORDS
 
 if TYPE_CHECKING:
@@ -221,7 +222,10 @@ class Prepared(native.Desk):
         if not shape:
             table[slot] = address(self._memory(8))
         self._keep.append(dtype)
-        return slot, id(dtype), len(shape), address(self._words([shape])), table[slot] if not shape else 0
+        blocks = Blocks.of(math.prod(shape) * dtype.itemsize)
+        self._keep.append(blocks)
+        places = 0 if blocks is None else address(blocks.places)
+        return slot, id(dtype), len(shape), address(self._words([shape])), table[slot] if not shape else 0, places
 
     def _words(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
         """Words one after the other, kept as long as this call."""

@@ -1,0 +1,43 @@
+"""Blocks: memory for large results that is used again once the caller has dropped them.
+
+    blocks = Blocks.of(40_000_000)       # the two blocks of that size; a result is an array whose `base` is one of them
+
+Fresh memory of that size comes from the system page by page: 2 ms for 10 MB on a common machine, some ten times what writing the result
+takes. Two blocks, since in `y = f(x)` the old result lives until the new one is there. A block belongs to whoever holds a result in it, and
+whatever refers to that; native code (`caller`) takes it for another result only when nobody does.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from flowc.runtime import native
+
+LEAST, MOST = 1 << 17, 1 << 26  # bytes: smaller memory is not given back to the system, and larger one is not to be kept
+
+
+class Blocks:
+    """places: the addresses of the two arrays as Python objects; nothing but their attributes here refers to them."""
+
+    __slots__ = ("__weakref__", "first", "places", "second")
+
+    def __init__(self, size: int) -> None:
+        self.first, self.second = np.empty(size, np.uint8), np.empty(size, np.uint8)  # no page is there before it is written
+        self.places = np.array([id(self.first), id(self.second)], np.int64)
+
+    @staticmethod
+    def of(size: int) -> Blocks | None:
+        """The blocks of that many bytes, which all programs share; None for a size that is none for blocks."""
+        if not LEAST <= size <= MOST or not native.counts_references():
+            return None
+        found = _all.get(size)
+        if found is None:
+            found = _all[size] = Blocks(size)
+        return found
+
+
+_all: WeakValueDictionary[int, Blocks] = WeakValueDictionary()
+
+__all__ = ["Blocks"]
