@@ -109,7 +109,8 @@ def _known_addresses() -> Any:
         "PyArray_Type": np.ndarray, "PyFloat_Type": float, "PyLong_Type": int, "PyList_Type": list, "PyTuple_Type": tuple, "PyDict_Type": dict,
         "PyUnicode_Type": str, "NumPyFloat32": np.float32, "NumPyFloat64": np.float64, "Py_None": None, "in_python": _IN_PYTHON,
     }  # fmt: skip
-    numpy_functions = {"PyArray_NewFromDescr": 94, "PyArray_Scalar": 60, "PyArray_SetBaseObject": 282}  # places in NumPy's table of functions, which only ever grows
+    # places in NumPy's table of functions, which only ever grows
+    numpy_functions = {"PyArray_NewFromDescr": 94, "PyArray_Scalar": 60, "PyArray_SetBaseObject": 282}
     process = ctypes.CDLL(None)
 
     def find(name: str) -> int:
