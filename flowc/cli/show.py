@@ -10,9 +10,11 @@ import difflib
 from collections.abc import Iterable
 
 from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, executable
+from flowc.codegen.intrinsics import SHARED_WORK
 from flowc.ir.dims import Dim
 from flowc.ir.function import Function, is_anonymous
 from flowc.ir.text import print_function
+from flowc.lower.program import Step
 from flowc.transforms.pipeline import names as pass_names
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Decision
@@ -93,8 +95,8 @@ def explain(subject: Subject) -> str:
     kept = f", {saved} bytes kept out of memory" if saved else ""
     lines = [f"{_heading(subject)}: {_count(len(kernels), 'kernel')}, {_count(len(fused), 'fusion')}{kept}"]
     told: set[int] = set()
-    for kernel in kernels:
-        lines += ["", *_kernel_lines(kernel, decisions, told)]
+    for kernel, step in zip(kernels, program.program.steps, strict=True):
+        lines += ["", *_kernel_lines(kernel, step, decisions, told)]
     rest = [d for d in decisions if id(d) not in told]
     if rest:
         lines += ["", "other decisions", *(f"  {d}" for d in rest)]
@@ -105,7 +107,7 @@ def _heading(subject: Subject) -> str:
     return f"run of {subject.title}" if not isinstance(subject, CompiledFunction) else subject.title
 
 
-def _kernel_lines(kernel: Function, decisions: Iterable[Decision], told: set[int]) -> list[str]:
+def _kernel_lines(kernel: Function, step: Step, decisions: Iterable[Decision], told: set[int]) -> list[str]:
     names = {n.name for n in kernel.nodes if not is_anonymous(n)}
     places = dict.fromkeys(n.loc.short for n in kernel.nodes if n.loc is not None)
     lines = [
@@ -113,6 +115,7 @@ def _kernel_lines(kernel: Function, decisions: Iterable[Decision], told: set[int
         *_wrapped("computes", [*_shown(kernel), f"({', '.join(places)})"] if places else _shown(kernel)),
         *_wrapped("reads", [f"{p.name}: {p.type}" for p in kernel.params] or ["nothing"]),
         *_wrapped("writes", [f"{r.name}: {r.type}" for r in kernel.results]),
+        *_wrapped("runs", [*([step.kernel.how] if step.kernel.how else []), _team(step)]),
     ]
     for decision in decisions:
         of_kernel = decision.kernels[1:] == (kernel.name,) or decision.nodes[-1] in names or decision.kind == "fused" and names & set(decision.nodes)
@@ -120,6 +123,13 @@ def _kernel_lines(kernel: Function, decisions: Iterable[Decision], told: set[int
             told.add(id(decision))
             lines.append(f"  {decision}")
     return lines
+
+
+def _team(step: Step) -> str:
+    """How many of a run's threads share a kernel."""
+    if step.always_shared or (isinstance(step.light_work, int) and step.light_work >= SHARED_WORK):
+        return "on all threads of the run"
+    return "on one thread" if isinstance(step.light_work, int) else f"on all threads of the run where {step.light_work} >= {SHARED_WORK}, else on one"
 
 
 def _wrapped(label: str, items: list[str]) -> list[str]:

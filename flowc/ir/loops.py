@@ -375,13 +375,14 @@ class Buffer:
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """One kernel: buffers, then the extents (i64) that its code uses, then the body."""
+    """One kernel: buffers, then the extents (i64) that its code uses, then the body; how: the method of its loops, in words, for `flowc explain`."""
 
     name: str
     buffers: tuple[Buffer, ...]
     extents: tuple[str, ...]
     body: tuple[Statement, ...]
     notes: tuple[str, ...] = field(default=())
+    how: str = ""
 
     def __str__(self) -> str:
         from flowc.ir.loops_text import print_kernel
@@ -391,10 +392,12 @@ class Kernel:
 
 @dataclass(frozen=True, eq=False)
 class NestPlan:
-    """A loop nest with scratch memory: `workspaces` are (name, dtype, size) of buffers whose content lives within the kernel's run."""
+    """A loop nest with scratch memory: `workspaces` are (name, dtype, size) of buffers whose content lives within the kernel's run; how: the
+    method, where there were several to choose from."""
 
     statements: tuple[Statement, ...]
     workspaces: tuple[tuple[str, DType, Dim], ...] = ()
+    how: str = ""
 
 
 def children(statement: Statement) -> tuple[tuple[Statement, ...], ...]:

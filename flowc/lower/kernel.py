@@ -35,6 +35,7 @@ class KernelBuilder:
     elements: Elements
     buffers: list[Buffer]
     workspaces: list[Buffer] = field(default_factory=list)
+    how: str = ""
 
     def var(self, stem: str = "i") -> Var:
         return Var(self.elements.unique(stem), I64)
@@ -73,7 +74,7 @@ def finish(k: KernelBuilder) -> Kernel:
     body = k.elements.close()
     buffers = (*k.buffers, *k.workspaces)
     used = {s for b in buffers for s in symbols(b.size)} | free_names(body)
-    return Kernel(k.f.name, buffers, tuple(sorted(used)), body)
+    return Kernel(k.f.name, buffers, tuple(sorted(used)), body, how=k.how)
 
 
 def unique_name(name: str, taken: set[str]) -> str:

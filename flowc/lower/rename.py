@@ -45,7 +45,7 @@ def nest_plan(root: Node, operands: Sequence[str], out: str, unique: Callable[[s
         names[name] = unique(name.replace("$out", out))
     back: dict[str, Dim] = {f"${s}": Sym.named(s) for s in extents}
     workspaces = tuple((names[name], dtype, substitute(size, back)) for name, dtype, size in plan.workspaces)
-    return NestPlan(tuple(_statement(s, names) for s in plan.statements), workspaces)
+    return NestPlan(tuple(_statement(s, names) for s in plan.statements), workspaces, plan.how)
 
 
 def _attribute(value: Any, stand_ins: Mapping[str, Dim]) -> Any:

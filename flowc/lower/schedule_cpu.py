@@ -47,6 +47,7 @@ def nest(k: KernelBuilder, root: Node) -> None:
     if out is None:
         out = elements.unique(f"{hint(root)}_out")
     plan = nest_plan(root, operands, out, elements.unique)
+    k.how = plan.how
     statements = list(plan.statements)
     k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
     top = elements.scopes[-1].statements

@@ -23,6 +23,7 @@ from flowc.ops.inference import broadcast_shapes, shape_text
 from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
 
 MANY = 256  # rows or columns of a result for which an operand is copied beforehand
+ONE_SUM = "one sum for each element"
 LINE = 64  # rows of a result of one column that are summed side by side
 
 
@@ -211,6 +212,7 @@ class _Plan:
         self.name = name
         self.statements: list[Statement] = []
         self.workspaces: list[tuple[str, Any, Dim]] = []
+        self.how = "register tiles"
 
     def space(self, what: str, p: _Product, size: Dim) -> str:
         self.workspaces.append((f"{self.name}_{what}", p.dtype, size))
@@ -218,13 +220,17 @@ class _Plan:
 
     def product(self, p: _Product) -> None:
         """`p` by tiles, each operand copied first where that pays."""
+        rows, columns = block_shape(p.m, p.n, p.dtype, p.count)
+        self.how += f" in blocks of {rows} x {columns}"
         if p.transpose_a and supposed(p.n) >= MANY:
-            rows = self.space("rows", p, p.count_a * p.m * p.k)
-            self.statements.append(transposition(rows, p.a, p.dtype, p.count_a, p.m, p.k))
-            p.a, p.transpose_a = rows, False
+            copy = self.space("rows", p, p.count_a * p.m * p.k)
+            self.statements.append(transposition(copy, p.a, p.dtype, p.count_a, p.m, p.k))
+            p.a, p.transpose_a = copy, False
+            self.how += ", the left matrix transposed first"
         if _prefers_panels(p):
             panels = self.space("panels", p, p.y_count * p.padded_columns * p.k)
             self.statements += [p.panels_of(panels), Barrier(), p.tiles(panels=True, b=panels)]
+            self.how += ", the right one copied into panels first"
         else:
             self.statements += [*([Barrier()] if self.statements else []), p.tiles()]
 
@@ -237,20 +243,20 @@ def _flipped(p: _Product, types: list[TensorType]) -> NestPlan:
     q = _Product([p.b, p.a], turned, shapes, types[0].with_shape((p.n, p.m)), False, not p.transpose_a)
     plan.product(q)
     plan.statements += [Barrier(), transposition(p.out, turned, p.dtype, 1, p.m, p.n)]
-    return NestPlan(tuple(plan.statements), tuple(plan.workspaces))
+    return NestPlan(tuple(plan.statements), tuple(plan.workspaces), f"the transposed result by {plan.how}")
 
 
 def _matmul_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
     p = _Product(inputs, out, types, result, attrs["transpose_a"], attrs["transpose_b"])
     if _prefers_line(p):
-        return NestPlan((p.line(),))
+        return NestPlan((p.line(),), how=f"sums of {LINE} rows side by side, the matrix read as it lies")
     if _prefers_dots(p):
-        return NestPlan((p.dots(),))
+        return NestPlan((p.dots(),), how=ONE_SUM)
     if p.transpose_b and _prefers_flipped(p):
         return _flipped(p, types)
     plan = _Plan(out)
     plan.product(p)
-    return NestPlan(tuple(plan.statements), tuple(plan.workspaces))
+    return NestPlan(tuple(plan.statements), tuple(plan.workspaces), plan.how)
 
 
 matmul = contraction(

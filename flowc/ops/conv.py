@@ -26,6 +26,8 @@ from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, over, serial, smal
 from flowc.ops.windows import WindowAxis, image_dims, image_place, padded_copy, scatter_windows, window_axes, windows_of, within
 
 ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
+BY_TILES = "register tiles along the window, no copy of the images' windows"
+ONE_SUM = "one sum for each element"
 MOST_CHUNKS = 16  # parts of a batch whose filter gradients are summed apart, whatever the number of threads: results never depend on it
 Plan = tuple[list[Statement], list[tuple[str, DType, Dim]]]
 
@@ -147,15 +149,15 @@ def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     x, filter = (t.dims for t in types)
     rows, columns = _axes("conv2d", x, filter, **attrs)
     if result.dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
-        return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),))
+        return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),), how=ONE_SUM)
     plan: Plan = ([], [])
     padded, before = (rows.padded, columns.padded), (rows.before, columns.before)
     places, window = (rows.places, columns.places), (filter[0], filter[1])
     if rows.stride == columns.stride == 1 and _by_tiles(plan, out, inputs[0], inputs[1], result.dtype, x, before, places, window, (filter[2], filter[3])):
-        return NestPlan(tuple(plan[0]), tuple(plan[1]))
+        return NestPlan(tuple(plan[0]), tuple(plan[1]), winograd.described(window, (filter[2], filter[3]), places, result.dtype, filter[2]))
     image = _padded(plan, inputs[0], result.dtype, x, before, padded, f"{out}_padded")
     _slide(plan, out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), (rows.stride, columns.stride))
-    return NestPlan(tuple(plan[0]), tuple(plan[1]))
+    return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
 
 
 def _plain(inputs: list[str], out: str, result: TensorType, x: Shape, filter: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:
@@ -190,7 +192,7 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
     filter, ct, x = (t.dims for t in types)
     rows, columns = _axes("conv2d_input_grad", x, filter, **attrs)
     if result.dtype not in TILED or {rows.stride, columns.stride, rows.dilation, columns.dilation} != {1}:
-        return NestPlan((_plain_input_grad(inputs, out, result, ct, filter, rows, columns),))
+        return NestPlan((_plain_input_grad(inputs, out, result, ct, filter, rows, columns),), how=ONE_SUM)
     plan: Plan = ([], [])
     turned = inputs[0]
     if filter[:2] != (1, 1) or 1 not in filter[2:]:
@@ -200,12 +202,13 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
     padded = (x[1] + filter[0] - 1, x[2] + filter[1] - 1)
     before = (filter[0] - 1 - rows.before, filter[1] - 1 - columns.before)
     if _by_tiles(plan, out, inputs[1], turned, result.dtype, ct, before, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2])):
-        return NestPlan(tuple(plan[0]), tuple(plan[1]))
+        how = winograd.described((filter[0], filter[1]), (filter[3], filter[2]), (x[1], x[2]), result.dtype, filter[3])
+        return NestPlan(tuple(plan[0]), tuple(plan[1]), how)
     image = _padded(plan, inputs[1], result.dtype, ct, before, padded, f"{out}_padded")
     if image != inputs[1] and len(plan[0]) == 4:
         del plan[0][1]  # the two preparations do not wait for each other
     _slide(plan, out, image, turned, result.dtype, x[0], padded, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]), (1, 1))
-    return NestPlan(tuple(plan[0]), tuple(plan[1]))
+    return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
 
 
 def _turned(target: str, source: str, dtype: DType, filter: Shape) -> Statement:
@@ -249,7 +252,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     rows, columns = _axes("conv2d_filter_grad", x, filter, **attrs)
     dtype = result.dtype
     if dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
-        return NestPlan((_plain_filter_grad(inputs, out, result, x, ct, rows, columns),))
+        return NestPlan((_plain_filter_grad(inputs, out, result, x, ct, rows, columns),), how=ONE_SUM)
     plan: Plan = ([], [])
     padded = (rows.padded, columns.padded)
     places = (rows.places, columns.places)
@@ -261,7 +264,8 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
         image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), parts_of.padded, f"{out}_padded")
         change = _padded(plan, inputs[1], dtype, ct, (0, 0), (parts_of.rows * f.m, parts_of.columns * f.m), f"{out}_ct")
         statements, spaces = winograd.filter_gradient(out, image, change, parts_of, inputs_outputs)
-        return NestPlan((*plan[0], *statements), (*plan[1], *spaces))
+        how = winograd.described((filter[0], filter[1]), (filter[2], filter[3]), places, dtype, None)
+        return NestPlan((*plan[0], *statements), (*plan[1], *spaces), how)
     image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
@@ -286,7 +290,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     add = serial("chunk", extent(chunks), Store("total", None, Load(parts, var("chunk") * size + var("weight"), dtype), "add"))
     done = Store(out, var("weight"), Var("total", dtype))
     plan[0].append(over((("weight", size),), (Alloc("total", dtype, lift(0, dtype)), add, done)))
-    return NestPlan(tuple(plan[0]), tuple(plan[1]))
+    return NestPlan(tuple(plan[0]), tuple(plan[1]), "register tiles, one image after the other, in chunks that are added up at the end")
 
 
 def _plain_filter_grad(inputs: list[str], out: str, result: TensorType, x: Shape, ct: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:

@@ -102,6 +102,13 @@ def chosen(window: tuple[Dim, Dim], channels: tuple[Dim, Dim], places: tuple[Dim
     return form(m, r) if direct >= LEAST_GAIN * here else None
 
 
+def described(window: tuple[Dim, Dim], channels: tuple[Dim, Dim], places: tuple[Dim, Dim], dtype: DType, summed: Dim | None) -> str:
+    """The chosen form in words."""
+    f = chosen(window, channels, places, dtype, summed)
+    assert f is not None
+    return f"Winograd's F({f.m}x{f.m}, {f.r}x{f.r}): {f.n * f.n} products of tiles, {f.n * f.n} multiplications in place of {(f.m * f.r) ** 2}"
+
+
 # linear combinations as statements
 
 

@@ -91,6 +91,24 @@ def test_explain_says_why_neighbours_stay_apart(flowc, script):
     assert code == 0 and "\n  kept " in out
 
 
+def test_explain_says_how_kernels_run(flowc, script):
+    path = script("""
+        import tensorflow as tf
+        x = tf.placeholder(tf.float32, [None, 16, 16, 16])
+        h = tf.nn.conv2d(x, tf.ones([3, 3, 16, 16]), [1, 1, 1, 1], "SAME")
+        y = tf.matmul(tf.reshape(h, [-1, 4096]), tf.ones([4096, 32]))
+        tf.Session().run(tf.reduce_sum(y), {x: [[[[1.0] * 16] * 16] * 16] * 3})
+        """)
+    code, out, _ = flowc("explain", path)
+    assert code == 0
+    for how in (
+        "Winograd's F(4x4, 3x3): 36 products of tiles, 36 multiplications in place of 144, on all threads of the run",
+        "register tiles in blocks of ",
+        "on all threads of the run where 192*b + 390 >= 400000, else on one",
+    ):
+        assert f"\n  runs      {how}" in out, out
+
+
 def test_data_digits_writes_four_files(flowc, tmp_path):
     code, out, _ = flowc("data", "digits", tmp_path / "digits")
     assert code == 0 and len(list((tmp_path / "digits").iterdir())) == 4 and "train-images" in out
