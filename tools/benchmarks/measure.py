@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -84,16 +85,19 @@ def calibrate(worker: Asked, chunk_s: float) -> int:
 
 
 def alternate(
-    workers: Mapping[str, Asked], results: Mapping[str, Result], baseline: str, rounds: int, chunk_s: float, say: Callable[[str], None]
-) -> None:
+    workers: Mapping[str, Asked], results: Mapping[str, Result], baseline: str, rounds: int, chunk_s: float, say: Callable[[str], None],
+    settle_s: float = 0.0,
+) -> None:  # fmt: skip
     """Times `rounds` rounds into `results`; a worker that fails gets its problem written down and the others go on.
 
     Before each peer's chunk comes one of the baseline, which that peer's ratio is taken from. Without a baseline peers only take turns.
+    settle_s: seconds of rest before each chunk, in which the threads of the contestant before stop spinning.
     """
     alive = dict(workers)
 
     def chunk(name: str) -> float | None:
         result = results[name]
+        time.sleep(settle_s)
         try:
             per_step: float = alive[name].ask("run", steps=result.steps_per_chunk)["seconds"] / result.steps_per_chunk
         except WorkerFailed as error:
