@@ -20,10 +20,9 @@ from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
 from flowc.ops.constructors import contraction, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
-from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
+from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
 
 MANY = 256  # rows or columns of a result for which an operand is copied beforehand
-ONE_SUM = "one sum for each element"
 LINE = 64  # rows of a result of one column that are summed side by side
 
 

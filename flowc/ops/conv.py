@@ -22,12 +22,11 @@ from flowc.ir.types import F16, F32, DType, TensorType
 from flowc.ops import winograd
 from flowc.ops.constructors import contraction
 from flowc.ops.inference import same_shapes
-from flowc.ops.tiles import TILED, ZERO, block_shape, blocks, over, serial, smaller, unit, var, vector
+from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, over, serial, smaller, unit, var, vector
 from flowc.ops.windows import WindowAxis, image_dims, image_place, padded_copy, scatter_windows, window_axes, windows_of, within
 
 ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
 BY_TILES = "register tiles along the window, no copy of the images' windows"
-ONE_SUM = "one sum for each element"
 MOST_CHUNKS = 16  # parts of a batch whose filter gradients are summed apart, whatever the number of threads: results never depend on it
 Plan = tuple[list[Statement], list[tuple[str, DType, Dim]]]
 

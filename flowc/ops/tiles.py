@@ -19,6 +19,7 @@ FEW_ROWS, WIDE_UNITS = 6, 32  # so few rows read the right matrix once only: lon
 ENOUGH_BLOCKS = 16  # for threads to share evenly
 SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
 TILED = (F32, F64)
+ONE_SUM = "one sum for each element"  # how plain loops are described
 ZERO = index(0)
 
 
