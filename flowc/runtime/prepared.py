@@ -9,7 +9,6 @@ Where native calls cannot be used (another back end, an unknown interpreter), `E
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,11 @@ import numpy as np
 
 from flowc.ir.dims import substitute
 from flowc.ir.interpret import bind_extents
-from flowc.runtime import desks, native, threads
+from flowc.runtime import desks, native
 from flowc.runtime.arena import address
 from flowc.runtime.blocks import Blocks
 from flowc.runtime.desks import ARRAY, LIST, RECORD_WORDS
+from flowc.runtime.sharing import Sharing
 
 if TYPE_CHECKING:
     from flowc.runtime.executable import Executable
@@ -200,8 +200,7 @@ class Prepared(native.Desk):
         self._leaf_slots, self._result_slots = [leaf[desks.SLOT] for leaf in leaves], result_slots
         self.table = np.array(table, np.int64)
         self._leaves = self._words(leaves)
-        enter = functools.partial(threads.run, executable.entry, address(self.table), binding.threads)
-        self._enter = enter
+        enter = self._enter = Sharing(executable.entry, address(self.table), binding.threads)
         mode = desks.POOL if binding.threads > 1 else desks.RELEASE if binding.work > HELD_WORK else desks.HOLD
         record = {
             desks.LOCK: executable.lock.address, desks.MODE: mode, desks.ENTER: executable.entry, desks.TABLE: address(self.table),
