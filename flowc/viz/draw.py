@@ -84,7 +84,7 @@ def render(source: str, suffix: str) -> bytes:
             drawn = _with_dot(source, form)
         else:
             drawn = _with_pygraphviz(source, form)
-    return _finished(drawn) if suffix == ".svg" else drawn
+    return _finished(drawn) if suffix == ".svg" else _undated(drawn) if suffix == ".pdf" else drawn
 
 
 def _with_dot(source: str, form: str) -> bytes:
@@ -138,10 +138,20 @@ def _fonts() -> tempfile.TemporaryDirectory[str]:
 
 
 def _finished(svg: bytes) -> bytes:
-    """Graphviz's SVG without the address of a document type that nobody needs, with what marks the box that an address names."""
+    """Graphviz's SVG without the address of a document type that nobody needs, with what marks the box that an address names.
+
+    Ids are those of boxes and scopes alone: what Graphviz calls its links, lines and groups without a name (`a_v_1`, `edge1`) may be a box's id.
+    """
     text = re.sub(r"<!DOCTYPE[^>]*>\s*", "", svg.decode(), count=1).replace("<svg ", '<svg class="flowc" ', 1)
+    text = re.sub(r'<g id="[^"]*"(?= class="(?:graph|edge)"|><a )|<g id="clust\d+"(?= class="cluster")', "<g", text)
     start = text.index(">", text.index("<svg")) + 1
     return (text[:start] + "\n" + _STYLE.rstrip() + text[start:]).encode()
+
+
+def _undated(pdf: bytes) -> bytes:
+    """A PDF that is the same whenever it is drawn: its date takes as much place as before, so what the file says of places still holds."""
+    zone = bytes.maketrans(b"-123456789", b"+000000000")
+    return re.sub(rb"(Date \(D:)\d{14}([^)]*)", lambda m: m[1] + b"19700101000000" + m[2].translate(zone), pdf)
 
 
 def encoded(part: Diagram, suffix: str, theme: str = "") -> bytes:
