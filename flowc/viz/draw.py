@@ -36,6 +36,7 @@ RESOLUTION = 120  # dots per inch of a PNG: text of 11 points is then 18 dots hi
 _STYLE = """<style>
 .flowc a { text-decoration: none; }
 .flowc :is(.node, .cluster):target > g > a > :is(path, polygon, ellipse) { stroke-width: 3px; }
+.flowc .scopes { paint-order: stroke; stroke-width: 3px; stroke-linejoin: round; pointer-events: none; }
 .flowc .node a:hover > :is(path, polygon, ellipse), .flowc .edge:hover path { stroke-width: 2.5px; }
 </style>
 """
@@ -145,7 +146,23 @@ def _finished(svg: bytes) -> bytes:
     text = re.sub(r"<!DOCTYPE[^>]*>\s*", "", svg.decode(), count=1).replace("<svg ", '<svg class="flowc" ', 1)
     text = re.sub(r'<g id="[^"]*"(?= class="(?:graph|edge)"|><a )|<g id="clust\d+"(?= class="cluster")', "<g", text)
     start = text.index(">", text.index("<svg")) + 1
-    return (text[:start] + "\n" + _STYLE.rstrip() + text[start:]).encode()
+    return _titles_on_top(text[:start] + "\n" + _STYLE.rstrip() + text[start:]).encode()
+
+
+def _titles_on_top(text: str) -> str:
+    """Scopes' names above the lines that run through them, with an edge of the paper's colour around each letter."""
+    names: list[str] = []
+
+    def without(scope: re.Match[str]) -> str:
+        names.extend(re.findall(r"<text .*?</text>\n", scope[0]))
+        return re.sub(r"<text .*?</text>\n", "", scope[0])
+
+    text = re.sub(r'<g[^>]* class="cluster">.*?</a>', without, text, flags=re.DOTALL)
+    paper = re.search(r'<polygon fill="([^"]*)"', text)
+    if not names or paper is None:
+        return text
+    end = text.rindex("</g>")
+    return text[:end] + f'<g class="scopes" stroke="{paper[1]}">\n{"".join(names)}</g>\n' + text[end:]
 
 
 def _undated(pdf: bytes) -> bytes:

@@ -147,6 +147,16 @@ def test_an_svg_is_xml_with_a_title_an_id_and_an_address_for_every_box_and_scope
     assert targets <= set(ids)
 
 
+@pytest.mark.parametrize(("theme", "paper"), [("light", "#ffffff"), ("dark", "#11171c")])
+def test_names_of_scopes_lie_above_the_lines_of_an_svg_with_an_edge_of_paper(program, part, theme, paper):
+    tree = ElementTree.fromstring(drawing.encoded(part, ".svg", theme))
+    *_, last = tree.find(f"{SVG}g")
+    assert last.get("class") == "scopes" and last.get("stroke") == paper
+    assert {"Model", "Model/Inner", "Loss", "stands aside"} == {text.text for text in last}
+    clusters = [group for group in tree.iter(f"{SVG}g") if group.get("class") == "cluster"]
+    assert len(clusters) == 4 and not [text for group in clusters for text in group.iter(f"{SVG}text")]
+
+
 def test_ids_of_an_svg_are_the_names_of_boxes_whatever_these_are(program):
     """Graphviz numbers the links within a box like TensorFlow does variables: those of `v` had the id of what `v_1` has."""
     v, w = tf.Variable([1.0, 2.0], name="v"), tf.Variable([1.0, 2.0], name="v")
