@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -48,7 +48,7 @@ def draw(options: argparse.Namespace) -> str:
         if options.output in (None, TREE) or check_suffix(output) != PAGE or options.diff is not None:
             raise InputError("--profile shows times on the page of one program: -o FILE.html")
         if options.profile and not options.profile.endswith(".json"):
-            raise InputError(f"--profile {options.profile}: a .json file is expected that `flowc bench --json` wrote; the script's arguments come before it")
+            raise InputError(f"--profile {options.profile}: a .json file is expected; the script's arguments come before it")
     subject = _one(options, options.model)
     drawn = _diagram(subject, options, options.model)
     suffix = ".txt" if output == TREE else check_suffix(output)
@@ -156,8 +156,9 @@ def _page(subject: Subject, drawn: Diagram, how: View, options: argparse.Namespa
     graph = drawn if level == "graph" else _diagram(subject, _at(options, "graph"), options.model) if isinstance(subject, GraphRun) else None
     try:
         f = subject.function()
-        measured = None if options.profile is None else partial(_measured, subject, options.profile)
-        found = stages(f, graph, drawn.title, subject.extents(f), measured)
+        extents = subject.extents(f)
+        measured = None if options.profile is None else partial(_measured, subject, options.profile, extents)
+        found = stages(f, graph, drawn.title, extents, measured)
     except (InputError, ShapeError, DTypeError) as error:
         if graph is None or level != "graph" or options.profile is not None:
             raise
@@ -179,12 +180,12 @@ def _address(drawn: Diagram, how: View) -> str:
     return urlencode(said)
 
 
-def _measured(subject: Subject, file: str, kernels: Sequence[str]) -> Figures:
-    """The figures of a program's kernels: from a file of `flowc bench`, or measured now."""
+def _measured(subject: Subject, file: str, extents: Mapping[str, int], kernels: Sequence[str]) -> Figures:
+    """The figures of a program's kernels: from a file, of several measurements those for `extents`, or measured now."""
     from flowc.cli.bench import bench
 
     if file:
-        return matching(read(file), kernels, file)
+        return matching(read(file), kernels, file, extents)
     return matching([of_profile(bench(subject, {}, 20)[1])], kernels, subject.title)
 
 

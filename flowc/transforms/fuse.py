@@ -390,10 +390,12 @@ class Fuser:
         inputs: dict[Node, Node] = {}
         inside: dict[Node, Node] = {}
 
+        in_memory = set() if group.root is None else set(group.root.inputs)  # a nest reads its operands from buffers, numbers too
+
         def resolve(node: Node) -> Node:
             if node in inside:
                 return inside[node]
-            if node.op is CONSTANT and node.tensor.shape == ():
+            if node.op is CONSTANT and node.tensor.shape == () and node not in in_memory:
                 return inner.apply(CONSTANT, **node.attrs)
             if is_free(node) and self.group_of.get(node) is None:
                 copied = inner.apply(node.op, *(resolve(n) for n in node.inputs), **node.attrs)

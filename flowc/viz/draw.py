@@ -36,6 +36,7 @@ RESOLUTION = 120  # dots per inch of a PNG: text of 11 points is then 18 dots hi
 _STYLE = """<style>
 .flowc a { text-decoration: none; }
 .flowc :is(.node, .cluster):target > g > a > :is(path, polygon, ellipse) { stroke-width: 3px; }
+.flowc .scopes { paint-order: stroke; stroke-width: 3px; stroke-linejoin: round; pointer-events: none; }
 .flowc .node a:hover > :is(path, polygon, ellipse), .flowc .edge:hover path { stroke-width: 2.5px; }
 </style>
 """
@@ -84,7 +85,7 @@ def render(source: str, suffix: str) -> bytes:
             drawn = _with_dot(source, form)
         else:
             drawn = _with_pygraphviz(source, form)
-    return _finished(drawn) if suffix == ".svg" else drawn
+    return _finished(drawn) if suffix == ".svg" else _undated(drawn) if suffix == ".pdf" else drawn
 
 
 def _with_dot(source: str, form: str) -> bytes:
@@ -138,10 +139,36 @@ def _fonts() -> tempfile.TemporaryDirectory[str]:
 
 
 def _finished(svg: bytes) -> bytes:
-    """Graphviz's SVG without the address of a document type that nobody needs, with what marks the box that an address names."""
+    """Graphviz's SVG without the address of a document type that nobody needs, with what marks the box that an address names.
+
+    Ids are those of boxes and scopes alone: what Graphviz calls its links, lines and groups without a name (`a_v_1`, `edge1`) may be a box's id.
+    """
     text = re.sub(r"<!DOCTYPE[^>]*>\s*", "", svg.decode(), count=1).replace("<svg ", '<svg class="flowc" ', 1)
+    text = re.sub(r'<g id="[^"]*"(?= class="(?:graph|edge)"|><a )|<g id="clust\d+"(?= class="cluster")', "<g", text)
     start = text.index(">", text.index("<svg")) + 1
-    return (text[:start] + "\n" + _STYLE.rstrip() + text[start:]).encode()
+    return _titles_on_top(text[:start] + "\n" + _STYLE.rstrip() + text[start:]).encode()
+
+
+def _titles_on_top(text: str) -> str:
+    """Scopes' names above the lines that run through them, with an edge of the paper's colour around each letter."""
+    names: list[str] = []
+
+    def without(scope: re.Match[str]) -> str:
+        names.extend(re.findall(r"<text .*?</text>\n", scope[0]))
+        return re.sub(r"<text .*?</text>\n", "", scope[0])
+
+    text = re.sub(r'<g[^>]* class="cluster">.*?</a>', without, text, flags=re.DOTALL)
+    paper = re.search(r'<polygon fill="([^"]*)"', text)
+    if not names or paper is None:
+        return text
+    end = text.rindex("</g>")
+    return text[:end] + f'<g class="scopes" stroke="{paper[1]}">\n{"".join(names)}</g>\n' + text[end:]
+
+
+def _undated(pdf: bytes) -> bytes:
+    """A PDF that is the same whenever it is drawn: its date takes as much place as before, so what the file says of places still holds."""
+    zone = bytes.maketrans(b"-123456789", b"+000000000")
+    return re.sub(rb"(Date \(D:)\d{14}([^)]*)", lambda m: m[1] + b"19700101000000" + m[2].translate(zone), pdf)
 
 
 def encoded(part: Diagram, suffix: str, theme: str = "") -> bytes:

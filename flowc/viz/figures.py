@@ -1,4 +1,4 @@
-"""What a program's kernels do and take, for a page: counted from their loops, or measured by `flowc bench`.
+"""What a program's kernels do and take, for a page: counted from their loops, or measured by `flowc bench`, `flowc.profile` or a traced session.run.
 
     counted(program, {"b": 128})                    # operations and bytes of each kernel at these extents, no times
     of_profile(profile(executable, args))           # the same with times
@@ -30,11 +30,12 @@ class FiguresError(FlowcError, ValueError):
 class Figures:
     """kernels: for each its `name`, `flops`, `read` and `written` bytes, and where it was measured `seconds` and what follows from them.
 
-    extents: the sizes for which they hold.
+    extents: the sizes for which they hold; title: what ran.
     """
 
     kernels: tuple[dict[str, Any], ...]
     extents: Mapping[str, int] = field(default_factory=dict)
+    title: str = ""
 
     @property
     def measured(self) -> bool:
@@ -54,24 +55,27 @@ def of_profile(found: Profile) -> Figures:
 
 
 def read(file: str) -> list[Figures]:
-    """The figures of each program in a file of `flowc bench --json`. FiguresError for a file that is none."""
+    """The figures of each program in a file of `flowc bench --json`, `tf.RunMetadata.save` or `flowc.profile().save`. FiguresError for a file that is none."""
     try:
         programs = json.loads(Path(file).read_text(encoding="utf-8"))["programs"]
-        return [Figures(tuple(_of_dict(kernel) for kernel in p["kernels"]), dict(p["extents"])) for p in programs]
+        return [Figures(tuple(_of_dict(kernel) for kernel in p["kernels"]), dict(p["extents"]), str(p["title"])) for p in programs]
     except OSError as error:
         raise FiguresError(f"{file}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
-        raise FiguresError(f"{file} is no profile: a file is expected that `flowc bench MODEL.py --json FILE` wrote") from None
+        ways = "`flowc bench MODEL.py --json FILE`, `tf.RunMetadata.save` or `flowc.profile().save`"
+        raise FiguresError(f"{file} is no profile: a file is expected that {ways} wrote") from None
 
 
-def matching(programs: Iterable[Figures], kernels: Sequence[str], file: str) -> Figures:
-    """The figures that are of these kernels. FiguresError where none are."""
-    programs = list(programs)
-    for figures in programs:
-        if [k["name"] for k in figures.kernels] == list(kernels):
-            return figures
-    measured = "; ".join(", ".join(k["name"] for k in p.kernels) for p in programs)
-    raise FiguresError(f"{file} was measured on another program: its kernels are {measured or 'none'}, here they are {', '.join(kernels)}")
+def matching(programs: Iterable[Figures], kernels: Sequence[str], file: str, extents: Mapping[str, int] | None = None) -> Figures:
+    """The figures that are of these kernels, those for these extents first. FiguresError where none are."""
+    programs = [figures for figures in programs if figures.kernels]
+    same = [figures for figures in programs if [k["name"] for k in figures.kernels] == list(kernels)]
+    if same:
+        return next((figures for figures in same if figures.extents.items() <= (extents or {}).items()), same[0])
+    if not programs:
+        raise FiguresError(f"{file} has no kernels: nothing compiled was run")
+    measured = "; ".join(f"{p.title} ({', '.join(k['name'] for k in p.kernels)})" for p in programs)
+    raise FiguresError(f"{file} was measured on another program: it has {measured}, here the kernels are {', '.join(kernels)}")
 
 
 def _plain(kernel: KernelProfile) -> dict[str, Any]:

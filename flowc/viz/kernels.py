@@ -92,7 +92,7 @@ class _Body:
 
     def box(self, statement: Statement, text: str, name: str, scope: str) -> None:
         kind = Kind.ASSIGNMENT if isinstance(statement, Store) and statement.index is not None or isinstance(statement, Tile) else Kind.OP
-        lines = textwrap.wrap(text, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False) or [text]
+        lines = textwrap.wrap(text, _COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [text]
         self.drawn.add_box(Box(name, kind, scope, tuple(lines)))
         for source, type in self.reads(statement):
             self.drawn.add_link(self.homes[source], name, Link(LinkKind.DATA, type))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import flowc
+from flowc import config
 from flowc.errors import DTypeError, FeedError, FlowcError, GraphError, ShapeError
 
 W = np.array([[1.0, -2.0], [0.5, 3.0], [2.0, 1.0]], np.float32)
@@ -300,6 +301,21 @@ def test_random_draws_follow_from_seed_and_count() -> None:
     np.testing.assert_array_equal(noise(1), noise(1))
     assert not np.array_equal(noise(1), noise(2))
     assert noise.compilations == 1
+
+
+@pytest.mark.parametrize("backend", ["cpu", "python", "interpret"])
+def test_random_draws_need_no_count_beside_other_arguments(backend) -> None:
+    with config.override(backend=backend):
+        noisy = flowc.compile(lambda x: x + 2 * flowc.random.normal([3], seed=1))
+        still = flowc.compile(lambda: flowc.random.normal([3], seed=1))()
+        np.testing.assert_array_equal(noisy(np.zeros(3, np.float32)), 2 * still)
+        np.testing.assert_array_equal(noisy(np.ones(3, np.float32)), 1 + 2 * still)
+
+
+def test_the_gradient_of_one_row_that_a_number_names() -> None:
+    with config.override(backend="python"):
+        last = flowc.grad(lambda x: flowc.sum(flowc.gather(x, 2) ** 2))
+        np.testing.assert_array_equal(last(np.full((3, 2), 3, np.float32)), [[0, 0], [0, 0], [6, 6]])
 
 
 def test_random_draws_without_a_seed_are_an_error() -> None:

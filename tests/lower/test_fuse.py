@@ -134,6 +134,21 @@ def test_a_matrix_product_reads_its_operands_from_memory() -> None:
         expect_fused(module, records, "H")
 
 
+def test_a_number_that_a_nest_reads_lies_in_memory_and_one_that_a_formula_reads_stands_in_the_code() -> None:
+    module, _ = fused(
+        """def f(x: f32[3]):
+        r: f32[3] = random_normal(u64(7), shape=(3,), seed=1)
+        s: f32[3] = mul(r, 2.0)
+        t: f32[3] = add(s, x)
+        return t
+    """
+    )
+    (kernel,) = module.callees()
+    assert [p.type.dtype.name for p in kernel.params] == ["u64", "f32"]  # type: ignore[union-attr]
+    assert [n.op.name for n in kernel.nodes if n.op.name != "constant"] == ["random_normal", "mul", "add"]
+    assert any(n.op.name == "constant" for n in kernel.nodes)
+
+
 def test_fusing_never_makes_two_kernels_wait_for_each_other() -> None:
     module, _ = fused(
         """def f(x: f32[b, 4], w: f32[4, 4]):

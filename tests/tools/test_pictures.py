@@ -24,6 +24,18 @@ def test_a_graphs_picture_was_drawn_from_the_text_that_flowc_writes_now(example)
     assert text.endswith(pictures.mark(example)), f"python tools/pictures.py {example}"
 
 
+@pytest.mark.skipif(not can_draw(), reason="no Graphviz is installed")
+@pytest.mark.parametrize("example", pictures.GRAPHS)
+def test_a_graphs_picture_is_the_same_byte_for_byte_where_the_same_graphviz_draws_it(example, tmp_path, monkeypatch):
+    kept = pictures.graph_file(example).read_text()
+    monkeypatch.setattr(pictures, "FOLDER", tmp_path)
+    pictures.graph(example)
+    drawn = pictures.graph_file(example).read_text()
+    version = re.compile(r"graphviz version (\S+)")
+    if version.search(kept)[1] == version.search(drawn)[1]:
+        assert kept == drawn, f"python tools/pictures.py {example}"
+
+
 @pytest.mark.parametrize("example", pictures.GRAPHS)
 def test_a_graphs_picture_is_well_formed_and_shows_every_box(example):
     root = ET.parse(pictures.graph_file(example)).getroot()

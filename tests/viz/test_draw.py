@@ -116,7 +116,7 @@ def test_the_same_graph_gives_the_same_bytes_in_every_form_and_process(tmp_path)
     assert found[0] == found[1] and len(set(found[0].split())) > len(suffixes)
 
 
-# SVG
+# SVG and PDF
 
 
 @pytest.fixture(params=["dot", "pygraphviz"])
@@ -145,6 +145,33 @@ def test_an_svg_is_xml_with_a_title_an_id_and_an_address_for_every_box_and_scope
     assert {f"#{name.replace(' ', '%20')}" for name in names} <= links
     targets = {link.removeprefix("#").replace("%20", " ") for link in links if link and link.startswith("#")}
     assert targets <= set(ids)
+
+
+@pytest.mark.parametrize(("theme", "paper"), [("light", "#ffffff"), ("dark", "#11171c")])
+def test_names_of_scopes_lie_above_the_lines_of_an_svg_with_an_edge_of_paper(program, part, theme, paper):
+    tree = ElementTree.fromstring(drawing.encoded(part, ".svg", theme))
+    *_, last = tree.find(f"{SVG}g")
+    assert last.get("class") == "scopes" and last.get("stroke") == paper
+    assert {"Model", "Model/Inner", "Loss", "stands aside"} == {text.text for text in last}
+    clusters = [group for group in tree.iter(f"{SVG}g") if group.get("class") == "cluster"]
+    assert len(clusters) == 4 and not [text for group in clusters for text in group.iter(f"{SVG}text")]
+
+
+def test_ids_of_an_svg_are_the_names_of_boxes_whatever_these_are(program):
+    """Graphviz numbers the links within a box like TensorFlow does variables: those of `v` had the id of what `v_1` has."""
+    v, w = tf.Variable([1.0, 2.0], name="v"), tf.Variable([1.0, 2.0], name="v")
+    product = tf.add(tf.multiply(v, w, name="a_v"), tf.identity(w, name="edge1"), name="graph0")
+    tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(product, name="clust1"))
+    part = view(diagram(tf.get_default_graph()), View())
+    ids = [element.get("id") for element in ElementTree.fromstring(drawing.encoded(part, ".svg")).iter() if element.get("id")]
+    assert {"v", "v_1", "a_v", "edge1", "graph0", "clust1"} <= set(ids) and len(set(ids)) == len(ids)
+
+
+def test_a_pdf_says_nothing_of_when_it_was_drawn(program, part):
+    drawn = drawing.encoded(part, ".pdf")
+    assert re.findall(rb"Date \(D:(\d*)[^)]*\)", drawn) == [b"19700101000000"]
+    start = int(drawn.split(b"startxref")[1].split()[0])
+    assert drawn[start : start + 4] == b"xref", "what a PDF says of its places still holds"
 
 
 def test_a_stub_links_to_the_group_that_it_stands_for(program, part):

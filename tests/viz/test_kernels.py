@@ -1,5 +1,7 @@
 """What is drawn of loops."""
 
+import re
+
 import flowc.ops  # noqa: F401  (fills the table)
 from flowc import config
 from flowc.ir.text import parse_function
@@ -50,6 +52,13 @@ def test_every_statement_is_a_box_with_its_text():
     said = [" ".join(box.lines) for _, box in found.boxes.nodes(data="box")]
     assert any(" = x_ * w_" in text or "= x[" in text for text in said)
     assert "barrier()" in said
+
+
+def test_long_statements_go_on_in_the_next_line_and_no_name_is_broken():
+    name = "a_name_that_is_longer_than_a_line_of_a_box_has_characters"
+    _, found = drawn(re.sub(r"\bx\b", name, TEXT))
+    words = {word for _, box in found.boxes.nodes(data="box") for line in box.lines for word in line.split()}
+    assert f"{name}_" in words and any(word.startswith(f"{name}[") for word in words)
 
 
 def test_values_flow_from_memory_through_statements_to_memory():
