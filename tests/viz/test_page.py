@@ -1,4 +1,4 @@
-"""The page: what is inside it. How it behaves in a browser: test_page_in_browser.py."""
+"""The page: what is inside it. How it behaves in a browser: test_page_in_browser.py and test_page_by_keys.py."""
 
 import re
 import subprocess
