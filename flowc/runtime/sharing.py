@@ -19,7 +19,8 @@ LONG = 20_000_000  # ns: of runs so long the system's time slices are a small pa
 SLOWER = 1.5  # times the best time, from where a run is worth a look
 MOST_COUNTED = 4  # times the best time, as which longer runs count
 GAIN = 0.8  # times the shared time, below which one thread is better
-FIRST, AGAIN = 4, 2  # shared runs before one thread is tried: at first, and after a time on one thread
+WAKING = 2  # shared runs that say nothing: workers start, or wake up
+FIRST, AGAIN = 8, 5  # shared runs before one thread is tried: at first, and after a time on one thread
 ANYWAY = 128  # shared runs after which it is tried in any case: the trial before may have met another program
 LEAST_ALONE, MOST_ALONE = 100_000_000, 2_000_000_000  # ns on one thread before sharing is tried again
 
@@ -51,9 +52,11 @@ class Sharing:
         """Note that a run on `count` threads took `ns` nanoseconds."""
         if count > 1:
             self.runs += 1
+            if self.runs <= WAKING:
+                return
             self.best = min(self.best, ns)
             counted = min(ns, MOST_COUNTED * self.best)  # one slow run says nothing
-            self.shared = counted if self.runs == 1 else 0.75 * self.shared + 0.25 * counted
+            self.shared = counted if self.runs == WAKING + 1 else 0.75 * self.shared + 0.25 * counted
             looks_slow = self.runs % FIRST == 0 and self.shared > SLOWER * self.best
             if self.best < LONG and (looks_slow or self.runs == self.patience or self.runs % ANYWAY == 0):
                 self.is_trial = True

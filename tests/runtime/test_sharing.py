@@ -55,6 +55,16 @@ def test_one_slow_run_changes_nothing():
     assert counts.count(1) <= 2
 
 
+def test_workers_that_have_to_wake_up_do_not_count():
+    """After a time on one thread they sleep: the first shared run is slow on a quiet machine as well."""
+    sharing, alone = Sharing(0, 0, 2), 9  # alone: runs since the last shared one
+    for _ in range(400):
+        count = sharing.choose()
+        sharing.learn(count, 2_000_000 if count == 2 and alone > 3 else quiet(count))
+        alone = 0 if count == 2 else alone + 1
+    assert sharing.choose() == 2 and sharing.period == LEAST_ALONE
+
+
 def test_long_runs_are_always_shared():
     assert set(play(Sharing(0, 0, 2), lambda count: LONG, 10**10)) == {2}
 
