@@ -211,6 +211,7 @@ def test_a_worker_leaves_the_callers_processor() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupt_leaves_everything_usable() -> None:
     code = """
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with interrupts ignored
         case = Case(200_000)
         want = case.run(2).tobytes()
         hits = 0
