@@ -118,7 +118,8 @@ class Op:
     both for ops whose type is a tuple; rank_free: `shape` can answer although an operand's rank is unknown;
     eval: NumPy arrays and attrs to a NumPy array; vjp(e, *operands, y, ct, **attrs): one cotangent per operand (None: no gradient),
     a single one where there is one operand; expand(e, *operands, **attrs): the composite's definition; title: the name that
-    TensorFlow gives such nodes (`MatMul`).
+    TensorFlow gives such nodes (`MatMul`). rows(has, *operands' types, **attrs): whether each row of the result, along its first axis, depends
+    on that row alone of the operands that have rows (`has` says of each operand whether it does) and on all of the others; None: it never does.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Op:
     effect: Effect = Effect.NONE
     rank_free: bool = False
     random: bool = False
+    rows: Callable[..., bool] | None = None
     like: tuple[int, ...] = ()  # operands of which only the shape matters, not the elements (a starred operand's place stands for all of its operands)
 
     def __post_init__(self) -> None:

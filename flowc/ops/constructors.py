@@ -19,7 +19,7 @@ from typing import Any
 from flowc.ir.dims import Shape
 from flowc.ir.op import ArgFold, Element, Fold, Kind, Lowering, Op, Scalar, define
 from flowc.ir.types import ALL, FLOATS, NUMBERS, DType, TensorType
-from flowc.ops.inference import broadcast_shapes, no_gradient, one_dtype, reduction_rule
+from flowc.ops.inference import broadcast_shapes, no_gradient, normal_axes, one_dtype, reduction_rule
 
 Rule = Callable[..., Any]
 
@@ -32,6 +32,21 @@ def first_dtype(*types: TensorType, **attrs: Any) -> DType:
 def dtype_attribute(*types: TensorType, dtype: DType, **attrs: Any) -> DType:
     """The dtype rule of ops with a `dtype` attribute."""
     return dtype
+
+
+def all_have(has: Sequence[bool], *types: TensorType, **attrs: Any) -> bool:
+    """The `rows` rule of ops that work on each row, or image, by itself where all operands have rows."""
+    return all(has)
+
+
+def _rows_of_elements(has: Sequence[bool], *types: TensorType, **attrs: Any) -> bool:
+    """An operand without rows must be repeated along the first axis."""
+    rank = max(t.rank for t in types)
+    return any(has) and all(own or t.rank < rank or t.dims[0] == 1 for own, t in zip(has, types, strict=True))
+
+
+def _rows_of_reduction(has: Sequence[bool], x: TensorType, axis: Any, **attrs: Any) -> bool:
+    return has[0] and 0 not in normal_axes("reduce", axis, x.rank)
 
 
 def elementwise(
@@ -64,7 +79,7 @@ def elementwise(
     return define(
         Op(
             name, Kind.MAP, operands, doc, eval, dtype=dtype or dtype_rule, shape=shape_rule, attrs=attrs or {},
-            vjp=_unbroadcast(vjp, len(operands)), lowering=Scalar(scalar), title=title,
+            vjp=_unbroadcast(vjp, len(operands)), lowering=Scalar(scalar), title=title, rows=_rows_of_elements,
         )
     )  # fmt: skip
 
@@ -107,7 +122,7 @@ def reduction(
         Op(
             name, Kind.REDUCE, ("x",), doc, eval, dtype=dtype or dtype_rule, shape=shape or reduction_rule(name),
             attrs=attrs or {"axis": None, "keepdims": False}, vjp=vjp, lowering=fold, title=title,
-            rank_free=shape is None or rank_free,
+            rank_free=shape is None or rank_free, rows=_rows_of_reduction,
         )
     )  # fmt: skip
 
@@ -129,6 +144,7 @@ def movement(
     guarded: bool = False,
     repeats: bool = False,
     rank_free: bool = False,
+    rows: Rule | None = None,
     like: tuple[int, ...] = (),
 ) -> Op:
     """An op whose value at an index is an operand's value at another index; `element(at, index, types, result, attrs)` says which
@@ -136,7 +152,7 @@ def movement(
     return define(
         Op(
             name, Kind.INDEX, operands, doc, eval, dtype=dtype, shape=shape, attrs=attrs or {}, vjp=vjp,
-            lowering=Element(element, pure_view, free, guarded, repeats), title=title, rank_free=rank_free, like=like,
+            lowering=Element(element, pure_view, free, guarded, repeats), title=title, rank_free=rank_free, rows=rows, like=like,
         )
     )  # fmt: skip
 
@@ -154,13 +170,14 @@ def contraction(
     lowering: Lowering | None = None,
     title: str = "",
     rank_free: bool = False,
+    rows: Rule | None = None,
     like: tuple[int, ...] = (),
 ) -> Op:
     """An op that sums products over an index (matmul, convolution); operands have one dtype out of `dtypes`.
 
     Without a `lowering` the scheduler spells the contraction itself, from the op's name.
     """
-    return _nested(Kind.CONTRACT, name, operands, shape, eval, vjp, doc, dtypes, None, attrs, lowering, title, rank_free, like, False)
+    return _nested(Kind.CONTRACT, name, operands, shape, eval, vjp, doc, dtypes, None, attrs, lowering, title, rank_free, rows, like, False)
 
 
 def opaque(
@@ -177,16 +194,18 @@ def opaque(
     lowering: Lowering | None = None,
     title: str = "",
     rank_free: bool = False,
+    rows: Rule | None = None,
     like: tuple[int, ...] = (),
     random: bool = False,
 ) -> Op:
     """An op with a loop nest of its own; operands have one dtype out of `dtypes` unless a `dtype` rule is given."""
-    return _nested(Kind.OPAQUE, name, operands, shape, eval, vjp, doc, dtypes, dtype, attrs, lowering, title, rank_free, like, random)
+    return _nested(Kind.OPAQUE, name, operands, shape, eval, vjp, doc, dtypes, dtype, attrs, lowering, title, rank_free, rows, like, random)
 
 
 def _nested(
     kind: Kind, name: str, operands: tuple[str, ...], shape: Rule, eval: Rule, vjp: Rule, doc: str, dtypes: Sequence[DType], dtype: Rule | None,
-    attrs: Mapping[str, Any] | None, lowering: Lowering | None, title: str, rank_free: bool, like: tuple[int, ...], random: bool,
+    attrs: Mapping[str, Any] | None, lowering: Lowering | None, title: str, rank_free: bool, rows: Rule | None, like: tuple[int, ...],
+    random: bool,
 ) -> Op:  # fmt: skip
     def dtype_rule(*types: TensorType, **attrs: Any) -> DType:
         return one_dtype(name, types, dtypes)
@@ -194,7 +213,7 @@ def _nested(
     return define(
         Op(
             name, kind, operands, doc, eval, dtype=dtype or dtype_rule, shape=shape, attrs=attrs or {}, vjp=vjp, lowering=lowering,
-            title=title, rank_free=rank_free, like=like, random=random,
+            title=title, rank_free=rank_free, rows=rows, like=like, random=random,
         )
     )  # fmt: skip
 

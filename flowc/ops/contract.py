@@ -8,6 +8,7 @@ The loops are blocks of rows and columns of the result, each one register tile o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,13 @@ def _matmul_vjp(e: Any, x: Any, y: Any, out: Any, ct: Any, transpose_a: bool, tr
     else:
         to_y = e.matmul(x, ct, transpose_a=not transpose_a)
     return sum_down(e, to_x, x), sum_down(e, to_y, y)  # batch dimensions may have been broadcast
+
+
+def _matmul_rows(has: Sequence[bool], x: TensorType, y: TensorType, transpose_a: bool, transpose_b: bool) -> bool:
+    if x.rank == 2:
+        return list(has) == [True, False] and not transpose_a and y.rank == 2
+    rank = max(x.rank, y.rank)
+    return any(has) and all(own or t.rank < rank or t.dims[0] == 1 for own, t in zip(has, (x, y), strict=True))
 
 
 class _Product:
@@ -264,5 +272,6 @@ matmul = contraction(
     eval=_matmul,
     vjp=_matmul_vjp,
     lowering=Nest(_matmul_nest),
+    rows=_matmul_rows,
     doc="Matrix product over the last two axes, each operand transposed first where asked; leading axes broadcast.",
 )  # fmt: skip

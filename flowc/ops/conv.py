@@ -130,18 +130,19 @@ def _slide(
 def _by_tiles(
     plan: Plan, out: str, image: str, filter: str, dtype: DType, shape: Shape, before: tuple[Dim, Dim], places: tuple[Dim, Dim],
     window: tuple[Dim, Dim], channels: tuple[Dim, Dim],
-) -> bool:  # fmt: skip
-    """A convolution with fewer multiplications, where one is chosen; `shape`: of the images, `before`: the zeros to come before them."""
+) -> NestPlan | None:  # fmt: skip
+    """A convolution with fewer multiplications, after what `plan` holds; None where none is chosen, and then `plan` is as it was.
+
+    shape: of the images; before: the zeros to come before them.
+    """
     f = winograd.chosen(window, channels, places, dtype, channels[0])
     if f is None:
-        return False
+        return None
     (ci, co), (height, width) = channels, places  # `chosen` knows them all
     tiles = winograd.Tiles(f, shape[0], (int(height), int(width)), winograd.most_tiles(f, int(ci)))  # type: ignore[arg-type]
     whole = _padded(plan, image, dtype, shape, before, tiles.padded, f"{out}_padded")
     statements, spaces = winograd.slide(out, whole, filter, tiles, (int(ci), int(co)))  # type: ignore[arg-type]
-    plan[0].extend(statements)
-    plan[1].extend(spaces)
-    return True
+    return NestPlan((*plan[0], *statements), (*plan[1], *spaces), f.how)
 
 
 def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
@@ -152,8 +153,10 @@ def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     plan: Plan = ([], [])
     padded, before = (rows.padded, columns.padded), (rows.before, columns.before)
     places, window = (rows.places, columns.places), (filter[0], filter[1])
-    if rows.stride == columns.stride == 1 and _by_tiles(plan, out, inputs[0], inputs[1], result.dtype, x, before, places, window, (filter[2], filter[3])):
-        return NestPlan(tuple(plan[0]), tuple(plan[1]), winograd.described(window, (filter[2], filter[3]), places, result.dtype, filter[2]))
+    if rows.stride == columns.stride == 1:
+        shorter = _by_tiles(plan, out, inputs[0], inputs[1], result.dtype, x, before, places, window, (filter[2], filter[3]))
+        if shorter is not None:
+            return shorter
     image = _padded(plan, inputs[0], result.dtype, x, before, padded, f"{out}_padded")
     _slide(plan, out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), (rows.stride, columns.stride))
     return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
@@ -200,9 +203,9 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
         plan[1].append((turned, result.dtype, product(filter)))
     padded = (x[1] + filter[0] - 1, x[2] + filter[1] - 1)
     before = (filter[0] - 1 - rows.before, filter[1] - 1 - columns.before)
-    if _by_tiles(plan, out, inputs[1], turned, result.dtype, ct, before, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2])):
-        how = winograd.described((filter[0], filter[1]), (filter[3], filter[2]), (x[1], x[2]), result.dtype, filter[3])
-        return NestPlan(tuple(plan[0]), tuple(plan[1]), how)
+    shorter = _by_tiles(plan, out, inputs[1], turned, result.dtype, ct, before, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]))
+    if shorter is not None:
+        return shorter
     image = _padded(plan, inputs[1], result.dtype, ct, before, padded, f"{out}_padded")
     if image != inputs[1] and len(plan[0]) == 4:
         del plan[0][1]  # the two preparations do not wait for each other
@@ -263,8 +266,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
         image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), parts_of.padded, f"{out}_padded")
         change = _padded(plan, inputs[1], dtype, ct, (0, 0), (parts_of.rows * f.m, parts_of.columns * f.m), f"{out}_ct")
         statements, spaces = winograd.filter_gradient(out, image, change, parts_of, inputs_outputs)
-        how = winograd.described((filter[0], filter[1]), (filter[2], filter[3]), places, dtype, None)
-        return NestPlan((*plan[0], *statements), (*plan[1], *spaces), how)
+        return NestPlan((*plan[0], *statements), (*plan[1], *spaces), f.how)
     image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
@@ -311,6 +313,7 @@ conv2d = contraction(
     eval=_conv2d,
     vjp=lambda e, x, filter, y, ct, **attrs: (e.conv2d_input_grad(filter, ct, x, **attrs), e.conv2d_filter_grad(x, ct, filter, **attrs)),
     lowering=Nest(_conv2d_nest),
+    rows=lambda has, *types, **attrs: list(has) == [True, False],
     doc="Convolution (correlation, as in TensorFlow) of images [batch, height, width, in] with a filter [height, width, in, out].",
 )  # fmt: skip
 
@@ -320,6 +323,7 @@ conv2d_input_grad = contraction(
     eval=_input_grad,
     vjp=lambda e, filter, ct, like, y, g, **attrs: (e.conv2d_filter_grad(g, ct, filter, **attrs), e.conv2d(g, filter, **attrs), None),
     lowering=Nest(_input_grad_nest),
+    rows=lambda has, *types, **attrs: list(has) == [False, True, True],
     doc="The gradient of conv2d to its images, in the shape of `like`.",
 )  # fmt: skip
 

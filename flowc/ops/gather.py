@@ -55,6 +55,7 @@ gather = movement(
     eval=_gather,
     vjp=lambda e, params, indices, y, ct, axis: (e.gather_grad(ct, indices, params, axis=axis), None),
     element=_gather_element,
+    rows=lambda has, params, indices, axis: list(has) == [False, True] and normal_axis("gather", axis, params.rank) == 0,
     doc="The slices of params at the indices along an axis. An index outside gives zeros.",
 )  # fmt: skip
 
@@ -134,6 +135,7 @@ one_hot = movement(
     eval=_one_hot,
     vjp=no_gradient,
     element=_one_hot_element,
+    rows=lambda has, indices, axis, **attrs: has[0] and normal_axis("one_hot", axis, indices.rank + 1) != 0,
     doc="`on` at the index along a new axis of extent `depth`, `off` elsewhere; all `off` for an index outside.",
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from flowc.ir.dims import Dim, Shape, Sym
 from flowc.ir.loops import Expr
 from flowc.ir.op import REQUIRED
 from flowc.ir.types import DType, TensorType
-from flowc.ops.constructors import composite, movement, sum_down
+from flowc.ops.constructors import all_have, composite, movement, sum_down
 from flowc.ops.inference import normal_axes, normal_axis, one_dtype, shape_text
 
 Index = tuple[Expr, ...]
@@ -82,6 +82,7 @@ reshape = movement(
     eval=lambda x, shape: np.reshape(x, shape),
     vjp=lambda e, x, y, ct, shape: e.reshape_like(ct, x),
     element=_reshape_element,
+    rows=all_have,
     doc="The same elements in the same order in another shape; one extent may be -1, which is then worked out.",
 )  # fmt: skip
 
@@ -102,6 +103,7 @@ expand_dims = movement(
     eval=lambda x, axis: np.expand_dims(x, axis),
     vjp=lambda e, x, y, ct, axis: e.reshape_like(ct, x),
     element=_expand_dims_element,
+    rows=all_have,
     doc="New axes of extent 1; `axis` is a tuple that counts the result's axes.",
 )  # fmt: skip
 
@@ -137,6 +139,7 @@ squeeze = movement(
     eval=lambda x, axis: np.squeeze(x, axis),
     vjp=lambda e, x, y, ct, axis: e.reshape_like(ct, x),
     element=_squeeze_element,
+    rows=all_have,
     doc="x without axes of extent 1: the given ones, or all.",
 )  # fmt: skip
 
@@ -162,6 +165,7 @@ transpose = movement(
     eval=lambda x, perm: np.transpose(x, perm),
     vjp=lambda e, x, y, ct, perm: e.transpose(ct, perm=None if perm is None else tuple(perm.index(a) for a in range(len(perm)))),
     element=_transpose_element,
+    rows=lambda has, x, perm: has[0] and perm[0] == 0,
     doc="Axes in another order: the result's axis i is x's axis perm[i] (None: the reverse order).",
 )  # fmt: skip
 
@@ -181,6 +185,7 @@ reverse = movement(
     eval=lambda x, axis: np.flip(x, axis),
     vjp=lambda e, x, y, ct, axis: e.reverse(ct, axis=axis),
     element=_reverse_element,
+    rows=lambda has, x, axis: has[0] and 0 not in normal_axes("reverse", axis, x.rank),
     doc="Elements in reverse order along axes.",
 )  # fmt: skip
 
@@ -213,6 +218,7 @@ broadcast_to = movement(
     eval=lambda x, shape: np.array(np.broadcast_to(x, shape)),
     vjp=lambda e, x, y, ct, shape: sum_down(e, ct, x),
     element=_broadcast_element,
+    rows=lambda has, x, shape: x.rank == len(shape) if has[0] else x.rank < len(shape) or x.dims[0] == 1,
     doc="x repeated along its axes of extent 1 and along new leading axes until it has `shape`, as NumPy broadcasts.",
 )  # fmt: skip
 
@@ -233,6 +239,7 @@ tile = movement(
     eval=lambda x, multiples: np.tile(x, multiples),
     vjp=lambda e, x, y, ct, multiples: e.tile_grad(ct, x, multiples=multiples),
     element=_tile_element,
+    rows=lambda has, x, multiples: has[0] and multiples[0] == 1,
     doc="x repeated multiples[i] times along axis i.",
 )  # fmt: skip
 
@@ -302,6 +309,7 @@ pad = movement(
     eval=lambda x, paddings, value: np.pad(x, paddings, constant_values=value) if x.ndim else x,
     vjp=_pad_vjp,
     element=_pad_element,
+    rows=lambda has, x, paddings, value: has[0] and tuple(paddings[0]) == (0, 0),
     doc="x with `value` set before and after it along each axis.",
 )  # fmt: skip
 
@@ -354,6 +362,7 @@ concat = movement(
     eval=lambda *xs, axis: np.concatenate(xs, axis),
     vjp=_concat_vjp,
     element=_concat_element,
+    rows=lambda has, *xs, axis: all(has) and normal_axis("concat", axis, xs[0].rank) != 0,
     doc="Arrays one after the other along an axis.",
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from flowc.ir.dims import Shape, product
 from flowc.ir.loops import Alloc, Barrier, Const, Expr, For, If, Let, Load, NestPlan, Statement, Store, Var, apply, cast, extent, index, lift, select
 from flowc.ir.op import REQUIRED, Nest
 from flowc.ir.types import BOOL, F16, F32, FLOATS, I32, NUMBERS, DType, TensorType
-from flowc.ops.constructors import opaque
+from flowc.ops.constructors import all_have, opaque
 from flowc.ops.inference import same_shapes
 from flowc.ops.tiles import ZERO, larger, over, serial, smaller, var, vector
 from flowc.ops.windows import WindowAxis, image_dims, image_place, known, scatter_windows, window_axes, windows_of, within
@@ -351,6 +351,7 @@ max_pool = opaque(
     eval=_max_pool,
     vjp=lambda e, x, y, ct, **attrs: e.max_pool_grad(x, y, ct, **attrs),
     lowering=Nest(_max_pool_nest),
+    rows=all_have,
     doc="The largest element of each window and channel; NaN where one is NaN. Padding never counts.",
 )  # fmt: skip
 
@@ -359,6 +360,7 @@ max_pool_grad = opaque(
     eval=_max_pool_grad,
     vjp=lambda e, x, y, ct, out, g, **attrs: (None, None, e.max_pool_gather(x, y, g, **attrs)),
     lowering=Nest(_max_pool_grad_nest),
+    rows=all_have,
     doc="The gradient of y = max_pool(x): each cotangent goes to the first maximum of its window.",
 )  # fmt: skip
 
@@ -367,6 +369,7 @@ max_pool_gather = opaque(
     eval=_max_pool_gather,
     vjp=lambda e, x, y, v, out, g, **attrs: (None, None, e.max_pool_grad(x, y, g, **attrs)),
     lowering=Nest(_max_pool_gather_nest),
+    rows=all_have,
     doc="The values v at the first maximum of each window, where y = max_pool(x).",
 )  # fmt: skip
 
@@ -375,6 +378,7 @@ avg_pool = opaque(
     eval=_avg_pool,
     vjp=lambda e, x, y, ct, **attrs: e.avg_pool_grad(ct, x, **attrs),
     lowering=Nest(_avg_pool_nest),
+    rows=all_have,
     doc="The mean of each window and channel; padding does not count.",
 )  # fmt: skip
 
@@ -383,5 +387,6 @@ avg_pool_grad = opaque(
     eval=_avg_pool_grad,
     vjp=lambda e, ct, like, y, g, **attrs: (e.avg_pool(g, **attrs), None),
     lowering=Nest(_avg_pool_grad_nest),
+    rows=all_have,
     doc="The gradient of avg_pool, in the shape of `like`: each cotangent is shared by the real elements of its window.",
 )  # fmt: skip

@@ -218,5 +218,6 @@ cumsum = opaque(
     eval=_cumsum,
     vjp=lambda e, x, y, ct, axis, exclusive, reverse: e.cumsum(ct, axis=axis, exclusive=exclusive, reverse=not reverse),
     lowering=Nest(_cumsum_nest),
+    rows=lambda has, x, axis, **attrs: has[0] and normal_axis("cumsum", axis, x.rank) != 0,
     doc="Sum of the elements up to each place along an axis (before it if exclusive; from the end if reverse).",
 )  # fmt: skip

@@ -108,6 +108,7 @@ slice = movement(
     eval=lambda x, begin, end, stride: np.array(x[_keys(begin, end, stride)]),
     vjp=lambda e, x, y, ct, **attrs: e.slice_grad(ct, x, **attrs),
     element=_slice_element,
+    rows=lambda has, x, begin, end, stride: has[0] and (begin[0], end[0], stride[0]) == (None, None, 1),
     doc="x[begin:end:stride, ...] with Python's rules; None is a default, and axes beyond the given ones are whole.",
 )  # fmt: skip
 

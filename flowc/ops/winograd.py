@@ -52,6 +52,12 @@ class Form:
     def n(self) -> int:
         return self.m + self.r - 1
 
+    @property
+    def how(self) -> str:
+        """The method in words, for `NestPlan.how`."""
+        count = self.n * self.n
+        return f"Winograd's F({self.m}x{self.m}, {self.r}x{self.r}): {count} products of tiles, {count} multiplications in place of {(self.m * self.r) ** 2}"
+
 
 @cache
 def form(m: int, r: int) -> Form:
@@ -100,13 +106,6 @@ def chosen(window: tuple[Dim, Dim], channels: tuple[Dim, Dim], places: tuple[Dim
     tiles = math.prod(-(-n // m) for n in numbers[4:])
     direct, here = math.prod(numbers[4:]) * r**2, tiles * (m + r - 1) ** 2
     return form(m, r) if direct >= LEAST_GAIN * here else None
-
-
-def described(window: tuple[Dim, Dim], channels: tuple[Dim, Dim], places: tuple[Dim, Dim], dtype: DType, summed: Dim | None) -> str:
-    """The chosen form in words."""
-    f = chosen(window, channels, places, dtype, summed)
-    assert f is not None
-    return f"Winograd's F({f.m}x{f.m}, {f.r}x{f.r}): {f.n * f.n} products of tiles, {f.n * f.n} multiplications in place of {(f.m * f.r) ** 2}"
 
 
 # linear combinations as statements

@@ -9,7 +9,8 @@
                                                             return v1
 
 A value has rows where its first extent is the batch's and each of its rows depends on the same row of other such values and on what does not
-depend on the batch. `Executable.prepare` runs `f_rows` slice by slice where the whole batch would take too much memory.
+depend on the batch; each op's record says when that is so (`Op.rows`). `Executable.prepare` runs `f_rows` slice by slice where the whole batch
+would take too much memory.
 """
 
 from __future__ import annotations
@@ -21,12 +22,7 @@ from typing import Any
 from flowc.ir.dims import Dim, Shape, Sym, symbols
 from flowc.ir.function import CONSTANT, Builder, Function, is_anonymous
 from flowc.ir.node import Node
-from flowc.ir.op import Kind
 from flowc.ir.types import TensorType
-from flowc.ops.inference import normal_axes, normal_axis
-
-# ops whose operands' first axis is the images', each of which is worked on by itself
-IMAGES = frozenset({"max_pool", "max_pool_grad", "max_pool_gather", "avg_pool", "avg_pool_grad"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,54 +85,8 @@ class _Rows:
             return True
         if any(n not in self.free and n not in self.having for n in node.inputs):
             return False
-        rows, attrs, name = [n in self.having for n in node.inputs], node.attrs, node.op.name
-        first = node.inputs[0].tensor if node.inputs else node.tensor
-        match node.op.kind:
-            case Kind.MAP:
-                return any(rows) and all(has or len(n.tensor.dims) < len(shape) or n.tensor.dims[0] == 1 for n, has in zip(node.inputs, rows, strict=True))
-            case Kind.REDUCE:
-                return rows[0] and 0 not in normal_axes(name, attrs["axis"], first.rank)
-            case Kind.CONTRACT:
-                return self.is_product_of_rows(node, rows)
-        if name in IMAGES:
-            return all(rows)
-        if name == "broadcast_to":
-            return (rows[0] and first.rank == len(shape)) or (not rows[0] and (first.rank < len(shape) or first.dims[0] == 1))
-        if name == "gather":
-            return rows == [False, True] and normal_axis(name, attrs["axis"], first.rank) == 0
-        if not all(rows) or not rows:
-            return False
-        match name:
-            case "reshape" | "expand_dims" | "squeeze":
-                return True  # the first extent is the batch's before and after: each row keeps its elements
-            case "one_hot":
-                return normal_axis(name, attrs["axis"], len(shape)) != 0
-            case "transpose":
-                return bool(attrs["perm"]) and attrs["perm"][0] == 0
-            case "pad":
-                return tuple(attrs["paddings"][0]) == (0, 0)
-            case "slice":
-                return (attrs["begin"][0], attrs["end"][0], attrs["stride"][0]) == (None, None, 1)
-            case "tile":
-                return bool(attrs["multiples"][0] == 1)
-            case "concat" | "reverse" | "cumsum":
-                axes = attrs["axis"] if isinstance(attrs["axis"], tuple) else (attrs["axis"],)
-                return all(normal_axis(name, axis, first.rank) != 0 for axis in axes)
-        return False
-
-    def is_product_of_rows(self, node: Node, rows: list[bool]) -> bool:
-        x, y = (n.tensor for n in node.inputs[:2])
-        match node.op.name:
-            case "matmul":
-                if x.rank == 2:
-                    return rows == [True, False] and not node.attrs["transpose_a"] and y.rank == 2
-                shared = [has or t.rank < node.tensor.rank or t.dims[0] == 1 for has, t in zip(rows, (x, y), strict=True)]
-                return any(rows) and all(shared) and node.tensor.rank > 2
-            case "conv2d":
-                return rows == [True, False]
-            case "conv2d_input_grad":
-                return rows == [False, True, True]
-        return False
+        rule = node.op.rows
+        return rule is not None and rule([n in self.having for n in node.inputs], *(n.tensor for n in node.inputs), **node.attrs)
 
     # the two Functions
 
