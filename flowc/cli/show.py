@@ -10,11 +10,10 @@ import difflib
 from collections.abc import Iterable
 
 from flowc.cli.subject import CompiledFunction, GraphRun, InputError, Subject, executable
-from flowc.codegen.intrinsics import SHARED_WORK
-from flowc.ir.dims import Dim
+from flowc.ir.dims import Dim, Sym
 from flowc.ir.function import Function, is_anonymous
 from flowc.ir.text import print_function
-from flowc.lower.program import Step
+from flowc.lower.program import SHARED_WORK
 from flowc.transforms.pipeline import names as pass_names
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Decision
@@ -95,8 +94,9 @@ def explain(subject: Subject) -> str:
     kept = f", {saved} bytes kept out of memory" if saved else ""
     lines = [f"{_heading(subject)}: {_count(len(kernels), 'kernel')}, {_count(len(fused), 'fusion')}{kept}"]
     told: set[int] = set()
-    for kernel, step in zip(kernels, program.program.steps, strict=True):
-        lines += ["", *_kernel_lines(kernel, step, decisions, told)]
+    for kernel, step, shared in zip(kernels, program.program.steps, program.program.shared, strict=True):
+        how = [*([step.kernel.how] if step.kernel.how else []), _team(shared)]
+        lines += ["", *_kernel_lines(kernel, how, decisions, told)]
     rest = [d for d in decisions if id(d) not in told]
     if rest:
         lines += ["", "other decisions", *(f"  {d}" for d in rest)]
@@ -107,7 +107,7 @@ def _heading(subject: Subject) -> str:
     return f"run of {subject.title}" if not isinstance(subject, CompiledFunction) else subject.title
 
 
-def _kernel_lines(kernel: Function, step: Step, decisions: Iterable[Decision], told: set[int]) -> list[str]:
+def _kernel_lines(kernel: Function, how: list[str], decisions: Iterable[Decision], told: set[int]) -> list[str]:
     names = {n.name for n in kernel.nodes if not is_anonymous(n)}
     places = dict.fromkeys(n.loc.short for n in kernel.nodes if n.loc is not None)
     lines = [
@@ -115,7 +115,7 @@ def _kernel_lines(kernel: Function, step: Step, decisions: Iterable[Decision], t
         *_wrapped("computes", [*_shown(kernel), f"({', '.join(places)})"] if places else _shown(kernel)),
         *_wrapped("reads", [f"{p.name}: {p.type}" for p in kernel.params] or ["nothing"]),
         *_wrapped("writes", [f"{r.name}: {r.type}" for r in kernel.results]),
-        *_wrapped("runs", [*([step.kernel.how] if step.kernel.how else []), _team(step)]),
+        *_wrapped("runs", how),
     ]
     for decision in decisions:
         of_kernel = decision.kernels[1:] == (kernel.name,) or decision.nodes[-1] in names or decision.kind == "fused" and names & set(decision.nodes)
@@ -125,11 +125,11 @@ def _kernel_lines(kernel: Function, step: Step, decisions: Iterable[Decision], t
     return lines
 
 
-def _team(step: Step) -> str:
+def _team(shared: bool | Sym) -> str:
     """How many of a run's threads share a kernel."""
-    if step.always_shared or (isinstance(step.light_work, int) and step.light_work >= SHARED_WORK):
-        return "on all threads of the run"
-    return "on one thread" if isinstance(step.light_work, int) else f"on all threads of the run where {step.light_work} >= {SHARED_WORK}, else on one"
+    if isinstance(shared, Sym):
+        return f"on all threads of the run where {shared} >= {SHARED_WORK}, else on one"
+    return "on all threads of the run" if shared else "on one thread"
 
 
 def _wrapped(label: str, items: list[str]) -> list[str]:

@@ -18,14 +18,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from flowc.codegen.intrinsics import SHARED_WORK
 from flowc.codegen.printer import SourcePrinter
 from flowc.codegen.shared import SharedFunctions
 from flowc.ir import loops
 from flowc.ir.dims import Sym, symbols
 from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Store, Tile
 from flowc.lower.memory import Place
-from flowc.lower.program import Program, Step
+from flowc.lower.program import SHARED_WORK, Program
 
 # loop IR function -> name in flowc.codegen.intrinsics; infix ones print as operators
 CALLS = {
@@ -96,21 +95,19 @@ def _entry(program: Program, slots: dict[int, int], first_extent: int, functions
     """The entry's text and the names of `intrinsics` that it uses."""
     lines = ["def program(tid, nthreads, args):"]
     printer = Printer()
-    alone = len(program.steps) == 1  # a run's threads were chosen for this kernel
-    teams = [Team("nthreads") if alone else _team(position, step, printer) for position, step in enumerate(program.steps)]
-    used = {name for step in program.steps for name in step.kernel.extents} | {name for t in teams for name in t.symbols}
+    shared = {position: work for position, work in enumerate(program.shared) if isinstance(work, Sym)}
+    teams = [f"team_{position}" if position in shared else "nthreads" if work else "1" for position, work in enumerate(program.shared)]
+    used = {name for step in program.steps for name in step.kernel.extents} | {name for work in shared.values() for name in symbols(work)}
     for position, name in enumerate(program.extents):
         if name in used:
             lines.append(f"    {name} = {printer.use('extent')}(args, {first_extent + position})")
-    for position in range(len(program.steps)):
-        if teams[position].symbols:
-            lines.append(f"    team_{position} = {printer.use('team')}({teams[position].work}, nthreads)")
+    lines += [f"    team_{position} = nthreads if {printer.index(loops.extent(work))} >= {SHARED_WORK} else 1" for position, work in shared.items()]
     starts = [0, *(position for position, step in enumerate(program.steps) if step.barrier), len(program.steps)]
     times, row = first_extent + len(program.extents), 2 * len(program.steps)
     for position, step in enumerate(program.steps):
         if step.barrier:  # needed where the steps since the barrier before, or those up to the next, are not all one thread's
             at = bisect_left(starts, position)
-            near = [t.text for t in teams[starts[at - 1] : starts[at + 1]]]
+            near = teams[starts[at - 1] : starts[at + 1]]
             meeting = "nthreads" if "nthreads" in near else _largest([t for t in near if t != "1"])
             if meeting:
                 lines.append(f"    {printer.use('barrier')}(tid, {meeting}, args)")
@@ -120,7 +117,7 @@ def _entry(program: Program, slots: dict[int, int], first_extent: int, functions
         name = functions[step.kernel.name]
         if name != step.kernel.name:  # the function's own comment names other lines of the user's
             lines += [f"    # {s.text}" for s in step.kernel.body[:1] if isinstance(s, Comment)]
-        call = f"    {name}({', '.join(['tid', teams[position].text, *pointers, *step.kernel.extents, *table])})"
+        call = f"    {name}({', '.join(['tid', teams[position], *pointers, *step.kernel.extents, *table])})"
         if traced:
             marks = [f"    {printer.use('mark')}(args, {times}, tid * {row} + {2 * position + end})" for end in (0, 1)]
             lines += [marks[0], call, marks[1]]
@@ -129,24 +126,6 @@ def _entry(program: Program, slots: dict[int, int], first_extent: int, functions
     if len(lines) == 1:
         lines.append("    pass")
     return "\n".join(lines), printer.used
-
-
-@dataclass(frozen=True)
-class Team:
-    """How many threads share a step. text: `nthreads`, `1`, or the variable that holds it; work: what decides it; symbols: the extents in there."""
-
-    text: str
-    work: str = ""
-    symbols: frozenset[str] = frozenset()
-
-
-def _team(position: int, step: Step, printer: Printer) -> Team:
-    if step.always_shared:
-        return Team("nthreads")
-    work = step.light_work
-    if isinstance(work, Sym):
-        return Team(f"team_{position}", printer.index(loops.extent(work)), frozenset(symbols(work)))
-    return Team("nthreads" if work >= SHARED_WORK else "1")
 
 
 def _largest(names: list[str]) -> str:

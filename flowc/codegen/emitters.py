@@ -324,12 +324,6 @@ def _share(builder: Any, n: Any, tid: Any, nthreads: Any) -> Any:
     return phi
 
 
-@emit(intrinsics.team, "i64", "i64", "i64")
-def _team(builder: Any, args: Any) -> Any:
-    work, nthreads = args
-    return builder.select(builder.icmp_signed(">=", work, i64(intrinsics.SHARED_WORK)), nthreads, i64(1))
-
-
 @emit(intrinsics.lower_bound, "i64", "i64", "i64", "i64")
 def _lower_bound(builder: Any, args: Any) -> Any:
     return _share(builder, *args)

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from flowc.codegen.barrier import barrier_text
 from flowc.codegen.clock import clock_text
 from flowc.codegen.emission import Unit
-from flowc.codegen.intrinsics import SHARED_WORK
 
 NAME = "program"
 _ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "sdiv"}  # of numbers that are not negative
@@ -66,9 +65,8 @@ class _Writer:
                 pass
             case ast.Assign([ast.Name(name)], ast.Call(ast.Name("extent"), [ast.Name(table), ast.Constant(slot)])) if table == self.args:
                 self.values[name] = f"i64 {self.slot('i64', slot)}"
-            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("team"), [work, ast.Name(most)])) if most == self.nthreads:
-                enough = self.result(f"icmp sge i64 {self.number(work)}, {SHARED_WORK}")
-                self.values[name] = f"i64 {self.result(f'select i1 {enough}, i64 %nthreads, i64 1')}"
+            case ast.Assign([ast.Name(name)], ast.IfExp() as choice):
+                self.values[name] = f"i64 {self.number(choice)}"
             case ast.Expr(ast.Call(ast.Name("barrier"), [ast.Name(tid), team, ast.Name(table)])) if (tid, table) == (self.tid, self.args):
                 self.barrier(self.number(team))
             case ast.Expr(ast.Call(ast.Name("mark"), [ast.Name(table), ast.Constant(slot), place])) if table == self.args:
@@ -114,6 +112,9 @@ class _Writer:
                     return value
             case ast.BinOp(left, op, right) if type(op) in _ARITHMETIC:
                 return self.result(f"{_ARITHMETIC[type(op)]} i64 {self.number(left)}, {self.number(right)}")
+            case ast.IfExp(ast.Compare(left, [ast.GtE()], [right]), yes, no):
+                holds = self.result(f"icmp sge i64 {self.number(left)}, {self.number(right)}")
+                return self.result(f"select i1 {holds}, i64 {self.number(yes)}, i64 {self.number(no)}")
             case ast.Call(ast.Name("max"), [left, right], []):
                 one, other = self.number(left), self.number(right)
                 return self.result(f"select i1 {self.result(f'icmp sgt i64 {one}, {other}')}, i64 {one}, i64 {other}")

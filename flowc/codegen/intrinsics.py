@@ -76,14 +76,6 @@ def barrier(tid: int, nthreads: int, args: Any) -> None:
     """All threads of the run meet, at the control block whose address is in slot 0. One thread alone goes straight on."""
 
 
-def team(work: int, nthreads: int) -> int:
-    """How many of the run's threads share a kernel of so much work: all, or one."""
-    return nthreads if work >= SHARED_WORK else 1
-
-
-SHARED_WORK = 400_000  # multiply-adds of a product, or what takes as long: 5 microseconds of one thread; below, meeting costs more than it brings
-
-
 def lower_bound(n: int, tid: int, nthreads: int) -> int:
     """Where thread `tid`'s share of `range(n)` starts; shares differ by at most one, and threads beyond `nthreads` have none."""
     return n * min(tid, nthreads) // nthreads

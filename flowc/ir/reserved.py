@@ -16,18 +16,18 @@ _DTYPES = ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", 
 RESERVED = frozenset(
     {
         *FUNCTIONS, *keyword.kwlist, *_DTYPES,
-        "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound", "mark", "team",  # a kernel's own
-        "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath", "vmath_f64", "SHARED_WORK",
+        "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound", "mark",  # a kernel's own
+        "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath", "vmath_f64",
         "absolute", "add_any_order", "cast", "copysign", "fmod", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
     }
     | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tiles") for dtype in _DTYPES}
 )  # fmt: skip
-_KERNEL = re.compile(r"k\d+(_.*[^_])?$")  # a name that ends in an underscore is no kernel's
+_NUMBERED = re.compile(r"k\d+(_.*[^_])?$|team_\d+$")  # kernels (a name that ends in an underscore is none's), and how many threads share each
 
 
 def is_reserved(name: str) -> bool:
-    """Whether generated code may use the name itself: its functions, and kernels (`k0_relu`)."""
-    return name in RESERVED or _KERNEL.match(name) is not None
+    """Whether generated code may use the name itself: its functions, kernels (`k0_relu`) and their teams (`team_0`)."""
+    return name in RESERVED or _NUMBERED.match(name) is not None
 
 
 def unreserved(name: str, taken: Collection[str] = ()) -> str:

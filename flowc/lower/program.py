@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from flowc.ir.dims import Dim, symbols
+from flowc.ir.dims import Dim, Sym, symbols
 from flowc.ir.function import Function
 from flowc.ir.loops import Barrier, Comment, For, Kernel, Let
 from flowc.ir.node import Node
@@ -15,6 +15,7 @@ from flowc.lower.reduce_cpu import is_costly
 from flowc.lower.schedule_cpu import schedule
 
 ACCESS = 6  # an element read or written, in multiply-adds of a product, which are 80 to a nanosecond (AVX2)
+SHARED_WORK = 400_000  # multiply-adds of a product, or what takes as long: 5 microseconds of one thread; below, meeting costs more than it brings
 FUNCTION = 45  # an element of a transcendental function
 
 
@@ -49,11 +50,15 @@ class Step:
         function: Function = self.call.attrs["function"]
         return [node for node in function.nodes if node.op.kind is Kind.CONTRACT]
 
-    @cached_property
-    def always_shared(self) -> bool:
-        """Whether every thread must enter the kernel: its work is not known before, or there is something outside parallel loops."""
+    @property
+    def is_shared(self) -> bool | Sym:
+        """Whether all threads of a run share the kernel; where that depends on extents, the work, from SHARED_WORK on.
+
+        All must enter it where its work is not known before, and where there is something outside parallel loops.
+        """
         loose = any(not isinstance(s, Let | Comment | Barrier | For) or (isinstance(s, For) and s.kind != "parallel") for s in self.kernel.body)
-        return loose or bool(self._contractions)
+        work = self.light_work
+        return True if loose or self._contractions else work if isinstance(work, Sym) else work >= SHARED_WORK
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,11 @@ class Program:
     extents: tuple[str, ...]
     results: tuple[Place, ...]
     copies: tuple[tuple[int, Place], ...]
+
+    @property
+    def shared(self) -> list[bool | Sym]:
+        """`Step.is_shared` of each step; the threads of a run of one kernel were chosen for it."""
+        return [True] if len(self.steps) == 1 else [step.is_shared for step in self.steps]
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

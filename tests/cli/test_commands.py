@@ -109,6 +109,11 @@ def test_explain_says_how_kernels_run(flowc, script):
         assert f"\n  runs      {how}" in out, out
 
 
+def test_the_only_kernel_of_a_program_runs_on_the_threads_that_the_run_has(flowc, script):
+    path = script("import tensorflow as tf\nx = tf.placeholder(tf.float32, [None])\ntf.Session().run(tf.reduce_sum(x), {x: [1.0, 2.0]})\n")
+    assert "\n  runs      on all threads of the run\n" in flowc("explain", path)[1]
+
+
 def test_data_digits_writes_four_files(flowc, tmp_path):
     code, out, _ = flowc("data", "digits", tmp_path / "digits")
     assert code == 0 and len(list((tmp_path / "digits").iterdir())) == 4 and "train-images" in out

@@ -47,3 +47,10 @@ def test_a_variable_may_be_named_as_the_symbol_of_a_batch(tmp_path: Path) -> Non
         with flowc.Session() as session:
             session.run(flowc.global_variables_initializer())
             assert session.run(total, {x: np.ones((4, 3))}) == 12.0
+
+
+def test_extents_named_like_the_teams_of_kernels_are_not_mixed_up_with_them() -> None:
+    shapes = {"x": flowc.f32["team_0", "team_1"], "y": flowc.f32["team_1"]}
+    f = flowc.compile(lambda x, y: (flowc.sum(flowc.exp(x), axis=0), flowc.sum(y * y)), shapes=shapes)
+    columns, square = f(np.zeros((50, 7), np.float32), np.ones(7, np.float32))
+    assert columns.tolist() == [50.0] * 7 and square == 7.0
