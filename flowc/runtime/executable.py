@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from flowc.ir.dims import Sym, substitute
 from flowc.ir.function import Function
 from flowc.ir.interpret import bind_extents, interpret
 from flowc.ir.shown import Shown
+from flowc.ir.types import TensorType
 from flowc.runtime import native
 from flowc.runtime.arena import Arena, address
 from flowc.runtime.layout import Layout, Row, layout
@@ -194,6 +195,10 @@ class Executable(Shown):
         """The symbols' extents by name. ShapeError for shapes that contradict each other."""
         return bind_extents([p.type for p in self.f.params], [a.shape for a in args])
 
+    def result_types(self, args: Sequence[np.ndarray]) -> list[tuple[tuple[int, ...], np.dtype]]:
+        """The shape and dtype of each result of a run on `args`."""
+        return [concrete(r.tensor, self.extents_of(args)) for r in self.f.results]
+
     def binding(self, args: Sequence[np.ndarray]) -> Binding:
         """The memory for the extents of `args`."""
         key = self.extents(args)
@@ -272,7 +277,6 @@ class Executable(Shown):
 
     # memory
 
-
     def _bind(self, args: Sequence[np.ndarray]) -> Binding:
         own = self.layout
         extents = self.extents_of(args)
@@ -341,6 +345,11 @@ class Executable(Shown):
         for (param, _), value in zip(self.f.updates, new, strict=True):
             args[places[param]][...] = value
         return results
+
+
+def concrete(type: TensorType, extents: Mapping[str, int]) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and dtype of a type's arrays, its symbols being known."""
+    return tuple(int(substitute(d, extents)) for d in type.dims), type.dtype.numpy  # type: ignore[arg-type]
 
 
 def _symbol_sources(f: Function) -> list[tuple[int, int]]:

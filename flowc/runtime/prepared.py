@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowc.ir.dims import substitute
-from flowc.ir.interpret import bind_extents
 from flowc.runtime import desks, native
 from flowc.runtime.arena import address
 from flowc.runtime.blocks import Blocks
@@ -152,9 +150,7 @@ class Prepared(native.Desk):
     @property
     def result_types(self) -> list[tuple[tuple[int, ...], np.dtype]]:
         """The shape and dtype of each result."""
-        extents = bind_extents([p.type for p in self.executable.f.params], [a.shape for a in self.args])
-        results = self.executable.f.results
-        return [(tuple(int(substitute(d, extents)) for d in r.tensor.dims), r.tensor.dtype.numpy) for r in results]  # type: ignore[arg-type]
+        return self.executable.result_types(self.args)
 
     def copy(self) -> tuple[np.ndarray, np.ndarray, list[int], list[int]]:
         """A record and a table of their own for the same program and variables, and the slots there of the fed params and of the results."""

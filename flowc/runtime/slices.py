@@ -11,18 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from flowc.config import settings
-from flowc.ir.dims import substitute
-from flowc.ir.interpret import bind_extents
-from flowc.ir.types import TensorType
+from flowc.runtime.executable import Executable, concrete
 from flowc.transforms.rows import Split
-
-if TYPE_CHECKING:
-    from flowc.runtime.executable import Executable
 
 LEAST_GAIN = 4  # times less memory for what is kept of each row than for the whole run, from where two programs pay
 LEAST_ROWS = 16  # of a slice: with fewer, threads and tiles have nothing to share out
@@ -39,17 +34,17 @@ class Sliced:
         self.results = len(executable.f.results)
         self.rows, self.rest = parts
         self.split, self.slices = split, slices
-        self.extents = bind_extents([p.type for p in executable.f.params], [a.shape for a in args])
+        self.extents = executable.extents_of(args)
 
     @property
     def result_types(self) -> list[tuple[tuple[int, ...], np.dtype]]:
         """The shape and dtype of each result."""
-        return [_concrete(r.tensor, self.extents) for r in self.executable.f.results]
+        return self.executable.result_types(self.args)
 
     def __call__(self, *arrays: np.ndarray) -> list[Any]:
         """Run on C-contiguous arrays of the fed params' exact shapes and dtypes."""
         args = [*arrays, *self.args[self.fed :]]
-        kept = [np.empty(*_concrete(r.tensor, self.extents)) for r in self.split.rows.results]
+        kept = [np.empty(*concrete(r.tensor, self.extents)) for r in self.split.rows.results]
         batch = self.extents[self.split.symbol]
         for number in range(self.slices):
             begin, end = (batch * n // self.slices for n in (number, number + 1))
@@ -70,7 +65,7 @@ def sliced(executable: Executable, args: Sequence[np.ndarray], fed: int, counter
     if parts is None:
         return None
     split, rows, rest = parts
-    kept = sum(math.prod(shape) * dtype.itemsize for shape, dtype in (_concrete(r.tensor, extents) for r in split.rows.results))
+    kept = sum(math.prod(shape) * dtype.itemsize for shape, dtype in (concrete(r.tensor, extents) for r in split.rows.results))
     batch = extents[split.symbol]
     fixed = sum(rows.layout.piece_bytes({**extents, split.symbol: 0}))
     each = max(1.0, (sum(rows.layout.piece_bytes(extents)) - fixed) / batch)
@@ -79,10 +74,6 @@ def sliced(executable: Executable, args: Sequence[np.ndarray], fed: int, counter
     if slices < 2 or LEAST_GAIN * (kept + sum(rest.layout.piece_bytes(extents))) > whole:
         return None
     return Sliced(executable, (rows, rest), split, slices, args, fed, counter)
-
-
-def _concrete(type: TensorType, extents: dict[str, int]) -> tuple[tuple[int, ...], np.dtype]:
-    return tuple(int(substitute(d, extents)) for d in type.dims), type.dtype.numpy  # type: ignore[arg-type]
 
 
 __all__ = ["Sliced", "sliced"]

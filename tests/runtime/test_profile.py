@@ -21,6 +21,7 @@ from flowc.runtime import limits as limits_module
 from flowc.runtime.limits import Limits
 from flowc.runtime.profile import KernelProfile, Profile, profile
 from flowc.transforms.pipeline import optimize
+from tests.runtime.step import STEP, arguments
 
 B = Sym.named("b")
 
@@ -133,26 +134,6 @@ def test_a_very_long_loop_is_estimated_closely():
 def test_an_empty_batch_does_nothing():
     found = counted("def f(x: f32[b, 10]):\n    y: f32[b, 10] = tanh(x)\n    return y\n", b=0)
     assert (found.flops, found.loads, found.stores) == (0, 0, 0)
-
-
-STEP = parse_function(
-    """def step(x: f32[b, 30], w: f32[30, 17], y: f32[b, 17]):
-    m: f32[b, 17] = matmul(x, w)
-    d: f32[b, 17] = sub(m, y)
-    s: f32[b, 17] = square(d)
-    loss: f32 = reduce_sum(s)
-    g: f32[30, 17] = matmul(x, d, transpose_a=True)
-    u: f32[30, 17] = mul(g, 0.01)
-    w1: f32[30, 17] = sub(w, u)
-    w[...] = w1
-    return loss
-"""
-)
-
-
-def arguments(b):
-    rng = np.random.default_rng(5)
-    return [rng.random(shape, np.float32) for shape in ((b, 30), (30, 17), (b, 17))]
 
 
 @pytest.fixture(scope="module")

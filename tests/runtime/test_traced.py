@@ -17,26 +17,9 @@ from flowc.runtime.executable import build
 from flowc.runtime.profile import profile_of
 from flowc.runtime.recorder import Recorder, programs, recording
 from tests.chrome import check_trace, spans
+from tests.runtime.step import STEP, arguments
 
-STEP = parse_function(
-    """def step(x: f32[b, 30], w: f32[30, 17], y: f32[b, 17]):
-    m: f32[b, 17] = matmul(x, w)
-    d: f32[b, 17] = sub(m, y)
-    s: f32[b, 17] = square(d)
-    loss: f32 = reduce_sum(s)
-    g: f32[30, 17] = matmul(x, d, transpose_a=True)
-    u: f32[30, 17] = mul(g, 0.01)
-    w1: f32[30, 17] = sub(w, u)
-    w[...] = w1
-    return loss
-"""
-)
 MANY, FEW = 40_000, 10  # rows: of a run on two threads, and on one
-
-
-def arguments(rows):
-    rng = np.random.default_rng(5)
-    return [rng.random(shape, np.float32) for shape in ((rows, 30), (30, 17), (rows, 17))]
 
 
 @pytest.fixture(scope="module")
