@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from flowc.ir import loops
 from flowc.ir.dims import Shape, product
-from flowc.ir.loops import Const, For, Statement, extent
+from flowc.ir.loops import Const, Expr, For, Statement, Var, extent
 from flowc.ir.node import Node
+from flowc.ir.op import Element
 from flowc.ir.types import I64
 from flowc.lower.element import ZERO, Flat, Index, unravel
 from flowc.lower.kernel import KernelBuilder, flat_over, loop_nest, spread
@@ -41,14 +42,31 @@ def sweep(k: KernelBuilder, results: list[Node], statements: list[Statement] | N
 def across_axis(k: KernelBuilder, domain: Shape) -> int | None:
     """The axis of the domain along which a transposed operand's elements are neighbours; None where that is the last, or none is transposed."""
     for node in k.f.nodes:
-        if node.op.name != "transpose" or node.tensor.dims != domain or node.inputs[0] not in k.elements.names:
+        if node.tensor.dims != domain or len(node.inputs) != 1 or node.inputs[0] not in k.elements.names:
             continue
-        perm = node.attrs["perm"]
-        axis = 0 if perm is None else tuple(perm).index(len(domain) - 1)
-        extents = (domain[axis], domain[-1])
-        if axis != len(domain) - 1 and not any(isinstance(d, int) and d < 4 for d in extents):
+        axis = _neighbours(node)
+        if axis is None or axis == len(domain) - 1:
+            continue
+        if not any(isinstance(d, int) and d < 4 for d in (domain[axis], domain[-1])):
             return axis
     return None
+
+
+def _neighbours(node: Node) -> int | None:
+    """The axis of a result along which it reads neighbours of its operand, where it is the operand with its axes in another order; else None."""
+    form = node.op.lowering
+    if not isinstance(form, Element):
+        return None
+    index = [Var(f"axis_{axis}", I64) for axis in range(node.tensor.rank)]
+    read: list[Index] = []
+
+    def at(operand: int, place: Index) -> Expr:
+        read.append(place)
+        return loops.lift(0, node.tensor.dtype)
+
+    form.value(at, tuple(index), [n.tensor for n in node.inputs], node.tensor, dict(node.attrs))
+    order = [next((axis for axis, i in enumerate(index) if i is where), None) for where in read[0]] if len(read) == 1 else []
+    return order[-1] if None not in order and len(set(order)) == len(index) == len(order) and order else None
 
 
 def parallel_nest(k: KernelBuilder, domain: Shape, body: Callable[[Index], None], flat: bool) -> list[Statement]:
