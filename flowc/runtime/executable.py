@@ -80,6 +80,7 @@ class Executable(Shown):
     def __init__(self, f: Function) -> None:
         self.f = f
         self.backend = settings().backend
+        self.convolution = settings().convolution
         self.lock = native.lock() if self.backend == "cpu" else threading.Lock()
         self.arena = Arena()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
@@ -111,7 +112,8 @@ class Executable(Shown):
     def program(self) -> Program:
         from flowc.lower.program import plan
 
-        return plan(self.module)
+        with override(convolution=self.convolution):  # after a warm start it is made when somebody asks for it, whatever holds then
+            return plan(self.module)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -227,7 +229,7 @@ class Executable(Shown):
         from flowc.transforms.rows import split
 
         found = split(self._rewritten)
-        with override(backend=self.backend):
+        with override(backend=self.backend, convolution=self.convolution):
             return None if found is None else (found, Executable(found.rows), Executable(found.rest))
 
     def prepare(self, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None = None) -> Prepared | Sliced:

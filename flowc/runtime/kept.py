@@ -20,6 +20,7 @@ import numpy as np
 from flowc.codegen.build import Compiled, find_compiled
 from flowc.codegen.cache import Cache
 from flowc.codegen.environment import compiler
+from flowc.config import settings
 from flowc.ir.dims import Dim
 from flowc.ir.function import CONSTANT, Function
 from flowc.ir.node import Node
@@ -29,8 +30,8 @@ from flowc.runtime.layout import Layout, Result, Row
 
 
 def key(f: Function) -> str:
-    """The name of a Function's program in the cache."""
-    hashed = hashlib.sha256(f"{compiler()}\0{print_function(f, elide=True)}".encode())
+    """The name of a Function's program in the cache, as the settings in force have it compiled."""
+    hashed = hashlib.sha256(f"{compiler()}\0{settings().convolution}\0{print_function(f, elide=True)}".encode())
     for node in _constants(f):
         array = node.attrs["value"].array
         hashed.update(repr((array.dtype.str, array.shape)).encode())

@@ -176,3 +176,17 @@ def test_a_warm_start_imports_no_compiler(tmp_path: Path, monkeypatch: pytest.Mo
     assert outputs[0][0] == outputs[1][0]
     assert "numba" in outputs[0]
     assert outputs[1][1:] == []
+
+
+def test_another_way_to_convolve_is_another_program(folder: Cache) -> None:
+    text = """def f(x: f32[b, 16, 16, 16], w: f32[3, 3, 16, 16]):
+    y: f32[b, 16, 16, 16] = conv2d(x, w, strides=(1, 1), padding="SAME")
+    return y
+"""
+    codes, tiles = [], []
+    for convolution in ("auto", "direct", "auto"):
+        with config.override(convolution=convolution):
+            executable = again(text)
+        codes.append(executable._object.name)
+        tiles.append("tiles_f32(" in executable.source)  # several products at once: Winograd's, shown as it was compiled
+    assert codes[0] == codes[2] != codes[1] and tiles == [True, False, True]
