@@ -23,7 +23,7 @@ _FLOWC = Path(__file__).parent.parent
 # the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
 PARTS = (
     "alike", "barrier", "build", "clock", "emission", "emitters", "entry", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile",
-    "tile_library", "tile_text", "types", "vmath", "vmath_f64", "walk",
+    "tile_library", "tile_parts", "tile_text", "types", "vector_text", "vmath", "vmath_f64", "walk",
 )  # fmt: skip
 # what decides, with them, which source and which layout a Function becomes
 ROOMS = ("ir", "ops", "transforms", "lower", "codegen")

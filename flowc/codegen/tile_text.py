@@ -4,43 +4,26 @@
                    count, c_step, a_step, b_step)
 
 The method is that of Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008): stretches of the sum;
-inside each, blocks of columns whose part of `b` is copied to the stack in panels, where it lies side by side; inside each, blocks of rows;
-inside each, panels of two vectors, and equal parts of the rows. A part is a
-function for groups of an exact number of rows, whose sums are phi nodes, and so registers, through the stretch; the next stretch continues
-them from `c`. The part `_cut` masks its last vector, so nothing outside is ever read or written.
-
-    6 rows x 2 vectors with 16 registers: 12 sums, 2 vectors of b, one of a. Measured on one core with operands in the innermost cache (Zen 3,
-    AVX2): 6x2 69 GFLOP/s, 5x2 60 to 64, 4x2 61, 4x3 57, 8x1 48, 12x1 36, 7x2 (spills) 34; in the same minutes OpenBLAS 60 to 70.
-    12 rows x 2 vectors with 32 registers (Zen 4, AVX-512, matrices of 512; OpenBLAS 88 to 95): 8x2 98, 12x2 100 to 103, 14x2 100 to 102, 14x1 90.
+inside each, blocks of columns whose part of `b` is copied to the stack in panels, where it lies side by side; inside each, blocks of rows, whose
+part of `a` is copied too where it is transposed; inside each, panels of two vectors, and equal parts of the rows, which `tile_parts` writes: the
+next stretch continues their sums from `c`. The part `_cut` masks its last vector, so nothing outside is ever read or written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
-from flowc.codegen.host import registers, vector_bytes
+from flowc.codegen.host import vector_bytes
+from flowc.codegen.tile_parts import FORMS, VECTORS, most_rows, part_name, part_text
+from flowc.codegen.vector_text import UNIT, VectorText
 
-ELEMENT = {"f32": ("float", 4), "f64": ("double", 8)}
-UNIT = 64  # bytes: what the loops above count columns in, and what lies together in a panel of `b`, whatever the machine's vectors
-VECTORS = 2  # registers that a row of a part takes
 STRETCH = 512  # terms of the sum: the panels' stretches stay in the second cache; shorter ones begin and end too often
 SWEEPS = (2, 1)  # terms of the sum in one sweep of a row along lines of `b`
 MOST_UNITS, MOST_ROWS = 8, 128  # of a block: its copy of `b` takes 256 KB
-ROWS_TO_COPY, TERMS_TO_COPY = 8, 8  # with fewer a copy costs more than it brings
+ROWS_TO_COPY, TERMS_TO_COPY, COLUMNS_TO_COPY = 8, 8, 48  # with fewer a copy costs more than it brings
+A_ROW = STRETCH + 16  # elements of a row in a copy of `a`: no power of two, at which few places of a cache would serve all rows
 NEAR_UNITS = 2  # lines of `b` no farther apart than so many units are read as they lie: what a copy would bring, the processor does by itself
 AHEAD = 8  # lines of `b` that a copy asks for before it needs them: each lies in another page, where the processor does not guess it
-
-
-def lanes(dtype: str) -> int:
-    """Numbers of `dtype` (f32 or f64) in a vector register of the host."""
-    return vector_bytes() // ELEMENT[dtype][1]
-
-
-def most_rows() -> int:
-    """Rows of the largest part: its sums, the vectors of b and one of a are all the registers there are."""
-    return (registers() - VECTORS - 1) // VECTORS if registers() < 32 else 12
 
 
 def tile_name(dtype: str) -> str:
@@ -48,211 +31,21 @@ def tile_name(dtype: str) -> str:
     return f"flowc_tile_{dtype}"
 
 
-class _Text:
-    """LLVM text under way, for vectors of one dtype. Values are named as they come; `loop` and `when` nest."""
-
-    def __init__(self, dtype: str) -> None:
-        self.n = lanes(dtype)
-        self.element, self.size = ELEMENT[dtype]
-        self.vector, self.mask = f"<{self.n} x {self.element}>", f"<{self.n} x i1>"
-        self.suffix = f"v{self.n}{dtype}"
-        self.unit = UNIT // self.size
-        self.lines: list[str] = []
-        self.block = "entry"
-        self.count = 0
-
-    def put(self, line: str) -> None:
-        self.lines.append(line)
-
-    def label(self, name: str) -> None:
-        self.put(f"{name}:")
-        self.block = name
-
-    def value(self, text: str) -> str:
-        self.count += 1
-        self.put(f"  %v{self.count} = {text}")
-        return f"%v{self.count}"
-
-    def add(self, x: str, y: str) -> str:
-        return self.value(f"add i64 {x}, {y}")
-
-    def sub(self, x: str, y: str) -> str:
-        return self.value(f"sub i64 {x}, {y}")
-
-    def mul(self, x: str, y: str) -> str:
-        return self.value(f"mul i64 {x}, {y}")
-
-    def quotient(self, x: str, y: str) -> str:
-        return self.value(f"udiv i64 {x}, {y}")
-
-    def compare(self, how: str, x: str, y: str) -> str:
-        return self.value(f"icmp {how} i64 {x}, {y}")
-
-    def both(self, *conditions: str) -> str:
-        first, *rest = conditions
-        for other in rest:
-            first = self.value(f"and i1 {first}, {other}")
-        return first
-
-    def either(self, x: str, y: str) -> str:
-        return self.value(f"or i1 {x}, {y}")
-
-    def choose(self, condition: str, yes: str, no: str, kind: str = "i64") -> str:
-        return self.value(f"select i1 {condition}, {kind} {yes}, {kind} {no}")
-
-    def smaller(self, x: str, y: str) -> str:
-        return self.choose(self.compare("slt", x, y), x, y)
-
-    def at(self, pointer: str, index: str) -> str:
-        return self.value(f"getelementptr {self.element}, ptr {pointer}, i64 {index}")
-
-    @contextmanager
-    def loop(self, name: str, stop: str, step: str = "1") -> Iterator[str]:
-        """Runs from 0 below `stop`; gives the counter."""
-        before, at = self.block, f"%{name}"
-        self.put(f"  br label %{name}.head")
-        self.label(f"{name}.head")
-        self.put(f"  {at} = phi i64 [ 0, %{before} ], [ {at}.next, %{name}.latch ]")
-        self.put(f"  {at}.more = icmp slt i64 {at}, {stop}")
-        self.put(f"  br i1 {at}.more, label %{name}.body, label %{name}.end")
-        self.label(f"{name}.body")
-        yield at
-        self.put(f"  br label %{name}.latch")
-        self.label(f"{name}.latch")
-        self.put(f"  {at}.next = add i64 {at}, {step}")
-        self.put(f"  br label %{name}.head")
-        self.label(f"{name}.end")
-
-    @contextmanager
-    def when(self, name: str, condition: str) -> Iterator[None]:
-        self.put(f"  br i1 {condition}, label %{name}.yes, label %{name}.done")
-        self.label(f"{name}.yes")
-        yield
-        self.put(f"  br label %{name}.done")
-        self.label(f"{name}.done")
-
-    def both_masks(self, x: str, y: str) -> str:
-        return self.value(f"and {self.mask} {x}, {y}")
-
-    def splat(self, value: str, kind: str, whole: str) -> str:
-        one = self.value(f"insertelement {whole} poison, {kind} {value}, i64 0")
-        return self.value(f"shufflevector {whole} {one}, {whole} poison, <{self.n} x i32> zeroinitializer")
-
-    def lanes_below(self, count: str) -> str:
-        """The mask of the lanes whose number is below `count`."""
-        numbers = ", ".join(f"i64 {lane}" for lane in range(self.n))
-        every = self.splat(count, "i64", f"<{self.n} x i64>")
-        return self.value(f"icmp slt <{self.n} x i64> <{numbers}>, {every}")
-
-    def load(self, place: str, mask: str = "") -> str:
-        if mask:
-            arguments = f"ptr {place}, i32 {self.size}, {self.mask} {mask}, {self.vector} zeroinitializer"
-            return self.value(f"call {self.vector} @llvm.masked.load.{self.suffix}.p0({arguments})")
-        return self.value(f"load {self.vector}, ptr {place}, align {self.size}")
-
-    def store(self, value: str, place: str, mask: str = "") -> None:
-        if mask:
-            self.put(f"  call void @llvm.masked.store.{self.suffix}.p0({self.vector} {value}, ptr {place}, i32 {self.size}, {self.mask} {mask})")
-        else:
-            self.put(f"  store {self.vector} {value}, ptr {place}, align {self.size}")
+SIGNATURE = ("ptr %c, ptr %a, ptr %b, i64 %rows, i64 %columns, i64 %outer, i64 %inner, i64 %c_row, i64 %a_row, i64 %a_outer, i64 %a_inner, "
+             "i64 %b_unit, i64 %b_column, i64 %b_outer, i64 %b_inner, i1 %accumulate, i64 %count, i64 %c_step, i64 %a_step, i64 %b_step")  # fmt: skip
 
 
 def tile_text(dtype: str) -> str:
     """LLVM text of the function of one dtype and of what it calls."""
-    t = _Text(dtype)
+    t = VectorText(dtype)
     t.put(f"declare {t.vector} @llvm.fma.{t.suffix}({t.vector}, {t.vector}, {t.vector})")
     t.put(f"declare {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr, i32, {t.mask}, {t.vector})")
     t.put(f"declare void @llvm.masked.store.{t.suffix}.p0({t.vector}, ptr, i32, {t.mask})")
     t.put("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-    forms = [_part(dtype, rows, *form) for form in FORMS for rows in range(1, most_rows() + 1)]
-    texts = [*forms, _copy_b(dtype), *(_sweep(dtype, terms) for terms in SWEEPS), _blocks(dtype), _entry(dtype)]
+    forms = [part_text(dtype, rows, *form) for form in FORMS for rows in range(1, most_rows() + 1)]
+    texts = [*forms, _copy_b(dtype), _copy_a(dtype), *(_sweep(dtype, terms) for terms in SWEEPS), _blocks(dtype), _entry(dtype)]
     attributes = f'attributes #1 = {{ noinline nounwind "prefer-vector-width"="{8 * vector_bytes()}" }}'
     return "\n".join([*t.lines, "", *texts, attributes]) + "\n"
-
-
-# the parts
-
-FORMS = ((1, True), (2, True), (2, False))  # (vectors, cut); the entry counts on this order
-assert FORMS[-1][0] == VECTORS
-SIGNATURE = ("ptr %c, ptr %a, ptr %b, i64 %rows, i64 %columns, i64 %outer, i64 %inner, i64 %c_row, i64 %a_row, i64 %a_outer, i64 %a_inner, "
-             "i64 %b_unit, i64 %b_column, i64 %b_outer, i64 %b_inner, i1 %accumulate, i64 %count, i64 %c_step, i64 %a_step, i64 %b_step")  # fmt: skip
-PART = SIGNATURE.replace("%rows", "%groups").replace("i64 %b_column, ", "").replace("ptr %a, ptr %b", "ptr noalias readonly %a, ptr noalias readonly %b")
-
-
-def _part_name(dtype: str, rows: int, vectors: int, cut: bool) -> str:
-    return f"flowc_part_{dtype}_{rows}x{vectors}{'_cut' if cut else ''}"
-
-
-def _part(dtype: str, rows: int, vectors: int, cut: bool) -> str:
-    """Groups of `rows` rows of `vectors` vectors, in each of `count` products; with `cut` the last vector has only what is left of `columns`."""
-    t = _Text(dtype)
-    put, element, vector = t.put, t.element, t.vector
-    cells = [(i, v) for i in range(rows) for v in range(vectors)]
-    put(f"define internal void @{_part_name(dtype, rows, vectors, cut)}({PART}) #1 {{")
-    put("entry:")
-    masks = [""] * vectors
-    if cut:
-        masks[-1] = t.lanes_below(t.sub("%columns", str((vectors - 1) * t.n)))
-    places = [t.add(t.mul("%b_unit", str(v * t.n // t.unit)), str(v * t.n % t.unit)) for v in range(vectors)]
-    some = t.both(t.compare("sgt", "%outer", "0"), t.compare("sgt", "%inner", "0"))
-    with t.loop("product", "%count") as product:
-        c_product, a_product = t.at("%c", t.mul(product, "%c_step")), t.at("%a", t.mul(product, "%a_step"))
-        b_product = t.at("%b", t.mul(product, "%b_step"))
-        with t.loop("group", "%groups") as group:
-            first = t.mul(group, str(rows))
-            c_group, a_group = t.at(c_product, t.mul(first, "%c_row")), t.at(a_product, t.mul(first, "%a_row"))
-            a = [t.at(a_group, t.mul("%a_row", str(i))) for i in range(rows)]
-            c = [t.at(c_group, t.add(t.mul("%c_row", str(i)), str(v * t.n))) for i, v in cells]
-            for place, (_, v) in zip(c, cells, strict=True):
-                if v == 0:
-                    put(f"  call void @llvm.prefetch.p0(ptr {place}, i32 1, i32 3, i32 1)")
-            before = t.block
-            put("  br i1 %accumulate, label %go_on, label %begin")
-            t.label("go_on")
-            held = [t.load(place, masks[v]) for place, (_, v) in zip(c, cells, strict=True)]
-            put("  br label %begin")
-            t.label("begin")
-            for (i, v), kept in zip(cells, held, strict=True):
-                put(f"  %start{i}_{v} = phi {vector} [ zeroinitializer, %{before} ], [ {kept}, %go_on ]")
-            put(f"  br i1 {some}, label %outer_loop, label %finish")
-            t.label("outer_loop")
-            put("  %r = phi i64 [ 0, %begin ], [ %r.next, %outer_end ]")
-            put("  %a_start = phi i64 [ 0, %begin ], [ %a_start.next, %outer_end ]")
-            put(f"  %b_start = phi ptr [ {b_product}, %begin ], [ %b_start.next, %outer_end ]")
-            for i, v in cells:
-                put(f"  %s{i}_{v} = phi {vector} [ %start{i}_{v}, %begin ], [ %f{i}_{v}, %outer_end ]")
-            put("  br label %inner_loop")
-            t.label("inner_loop")
-            put("  %k = phi i64 [ 0, %outer_loop ], [ %k.next, %inner_loop ]")
-            put("  %a_at = phi i64 [ %a_start, %outer_loop ], [ %a_at.next, %inner_loop ]")
-            put("  %b_at = phi ptr [ %b_start, %outer_loop ], [ %b_at.next, %inner_loop ]")
-            for i, v in cells:
-                put(f"  %t{i}_{v} = phi {vector} [ %s{i}_{v}, %outer_loop ], [ %f{i}_{v}, %inner_loop ]")
-            b = [t.load(t.at("%b_at", place), mask) for place, mask in zip(places, masks, strict=True)]
-            put(f"  call void @llvm.prefetch.p0(ptr {t.at('%b_at', '%b_step')}, i32 0, i32 3, i32 1)")  # for the next product
-            for i in range(rows):
-                x = t.splat(t.value(f"load {element}, ptr {t.at(a[i], '%a_at')}, align {t.size}"), element, vector)
-                for v in range(vectors):
-                    put(f"  %f{i}_{v} = call {vector} @llvm.fma.{t.suffix}({vector} {x}, {vector} {b[v]}, {vector} %t{i}_{v})")
-            put("  %k.next = add i64 %k, 1")
-            put("  %a_at.next = add i64 %a_at, %a_inner")
-            put(f"  %b_at.next = getelementptr {element}, ptr %b_at, i64 %b_inner")
-            put("  %k.more = icmp slt i64 %k.next, %inner")
-            put("  br i1 %k.more, label %inner_loop, label %outer_end")
-            t.label("outer_end")
-            put("  %r.next = add i64 %r, 1")
-            put("  %a_start.next = add i64 %a_start, %a_outer")
-            put(f"  %b_start.next = getelementptr {element}, ptr %b_start, i64 %b_outer")
-            put("  %r.more = icmp slt i64 %r.next, %outer")
-            put("  br i1 %r.more, label %outer_loop, label %finish")
-            t.label("finish")
-            for i, v in cells:
-                put(f"  %done{i}_{v} = phi {vector} [ %start{i}_{v}, %begin ], [ %f{i}_{v}, %outer_end ]")
-            for place, (i, v) in zip(c, cells, strict=True):
-                t.store(f"%done{i}_{v}", place, masks[v])
-    put("  ret void")
-    put("}")
-    return "\n".join(t.lines) + "\n"
 
 
 # the copies
@@ -260,7 +53,7 @@ def _part(dtype: str, rows: int, vectors: int, cut: bool) -> str:
 
 def _copy_b(dtype: str) -> str:
     """`to[panel][term][column of the panel]` from `b`, whose columns lie `b_column` apart: 1, or in a transposed matrix far apart."""
-    t = _Text(dtype)
+    t = VectorText(dtype)
     t.put(f"define internal void @flowc_copy_b_{dtype}(ptr %to, ptr %b, i64 %columns, i64 %outer, i64 %inner, i64 %b_unit, i64 %b_column, "
           "i64 %b_outer, i64 %b_inner) #1 {")  # fmt: skip
     t.put("entry:")
@@ -309,7 +102,37 @@ def _copy_b(dtype: str) -> str:
     return "\n".join(t.lines) + "\n"
 
 
-def _transposed(t: _Text, lines: list[str]) -> list[str]:
+def _copy_a(dtype: str) -> str:
+    """`to[row][term]`, rows `A_ROW` apart, from `a`, whose rows lie side by side and whose terms far apart: a transposed left matrix."""
+    t = VectorText(dtype)
+    t.put(f"define internal void @flowc_copy_a_{dtype}(ptr %to, ptr %a, i64 %rows, i64 %outer, i64 %inner, i64 %a_outer, i64 %a_inner) #1 {{")
+    t.put("entry:")
+    squares = t.mul(t.quotient("%inner", str(t.n)), str(t.n))
+    whole = t.mul(t.quotient("%rows", str(t.n)), str(t.n))
+    with t.loop("r", "%outer") as r:
+        start, target = t.at("%a", t.mul(r, "%a_outer")), t.at("%to", t.mul(r, "%inner"))
+        with t.loop("k", squares, str(t.n)) as k:
+            lines_at, squares_at = t.at(start, t.mul(k, "%a_inner")), t.at(target, k)
+            with t.loop("i", whole, str(t.n)) as i:  # n x n elements, turned in registers
+                lines = [t.load(t.at(lines_at, t.add(t.mul("%a_inner", str(step)), i))) for step in range(t.n)]
+                for step, turned in enumerate(_transposed(t, lines)):
+                    t.store(turned, t.at(squares_at, t.mul(t.add(i, str(step)), str(A_ROW))))
+            _one_by_one(t, "below", target, start, whole, t.sub("%rows", whole), k, str(t.n))
+        _one_by_one(t, "behind", target, start, "0", "%rows", squares, t.sub("%inner", squares))
+    t.put("  ret void")
+    t.put("}")
+    return "\n".join(t.lines) + "\n"
+
+
+def _one_by_one(t: VectorText, name: str, target: str, start: str, row: str, rows: str, term: str, terms: str) -> None:
+    """What is left beside the squares of a copy of `a`: from a row and a term on."""
+    with t.loop(f"{name}_k", terms) as more, t.loop(f"{name}_i", rows) as below:
+        k, i = t.add(term, more), t.add(row, below)
+        one = t.value(f"load {t.element}, ptr {t.at(start, t.add(t.mul(k, '%a_inner'), i))}, align {t.size}")
+        t.put(f"  store {t.element} {one}, ptr {t.at(target, t.add(t.mul(i, str(A_ROW)), k))}, align {t.size}")
+
+
+def _transposed(t: VectorText, lines: list[str]) -> list[str]:
     """n vectors of n lanes, rows becoming columns: log2(n) rounds of interleaving one half of them with the other."""
     n = t.n
     low = ", ".join(f"i32 {i // 2 + (n if i % 2 else 0)}" for i in range(n))
@@ -324,7 +147,7 @@ def _transposed(t: _Text, lines: list[str]) -> list[str]:
     return lines
 
 
-def _vectors_in(t: _Text, count: str, condition: str) -> str:
+def _vectors_in(t: VectorText, count: str, condition: str) -> str:
     """The elements of `count` that fill whole vectors; 0 where the condition does not hold."""
     return t.choose(condition, t.mul(t.quotient(count, str(t.n)), str(t.n)), "0")
 
@@ -338,7 +161,7 @@ def _sweep_name(dtype: str, terms: int) -> str:
 
 def _sweep(dtype: str, terms: int) -> str:
     """`c[j] (+)= sum over k < terms of a[k] * b[k, j]`: one row, along whole lines of `b`, as fast as memory gives them."""
-    t = _Text(dtype)
+    t = VectorText(dtype)
     t.put(f"define internal void @{_sweep_name(dtype, terms)}(ptr noalias %c, ptr readonly %a, ptr noalias readonly %b, i64 %columns, i64 %a_inner, "
           "i64 %b_inner, i1 %accumulate) #1 {")  # fmt: skip
     t.put("entry:")
@@ -373,7 +196,7 @@ def _sweep(dtype: str, terms: int) -> str:
 
 def _entry(dtype: str) -> str:
     """Few rows sweep along long lines of `b`; all else is blocks."""
-    t = _Text(dtype)
+    t = VectorText(dtype)
     t.put(f"define void @{tile_name(dtype)}({SIGNATURE}) #1 {{")
     t.put("entry:")
     few = t.both(t.compare("slt", "%rows", str(ROWS_TO_COPY)), t.compare("eq", "%count", "1"))
@@ -402,7 +225,7 @@ def _entry(dtype: str) -> str:
 
 def _blocks(dtype: str) -> str:
     """Stretches, blocks of columns, blocks of rows."""
-    t = _Text(dtype)
+    t = VectorText(dtype)
     t.put(f"define internal void @flowc_blocks_{dtype}({SIGNATURE}) #1 {{")
     t.put("entry:")
     b_space = t.value(f"alloca {t.element}, i64 {STRETCH * MOST_UNITS * t.unit}, align {UNIT}")
@@ -412,6 +235,9 @@ def _blocks(dtype: str) -> str:
     apart = t.compare("sgt", "%b_inner", str(NEAR_UNITS * t.unit))
     pays = t.both(apart, enough, t.compare("sge", "%rows", str(ROWS_TO_COPY)), alone)
     copy_b = t.either(pays, t.compare("ne", "%b_column", "1"))
+    a_space = t.value(f"alloca {t.element}, i64 {MOST_ROWS * A_ROW}, align {UNIT}")
+    across = t.both(t.compare("eq", "%a_row", "1"), t.compare("sgt", "%a_inner", "1"), alone, enough)
+    copy_a = t.both(across, t.compare("sge", "%rows", str(ROWS_TO_COPY)), t.compare("sge", "%columns", str(COLUMNS_TO_COPY)))
     # a stretch: several whole inner sums where they are short, a piece of one where they are long; one with nothing in it where there is no sum
     inner_step = t.smaller(t.choose(t.compare("sgt", "%inner", "0"), "%inner", "1"), str(STRETCH))
     outer_step = t.choose(t.compare("slt", inner_step, "%inner"), "1", t.quotient(str(STRETCH), inner_step))
@@ -436,11 +262,26 @@ def _blocks(dtype: str) -> str:
         )  # fmt: skip
         with t.loop("i", "%rows", str(MOST_ROWS)) as i:
             rows = t.smaller(t.sub("%rows", i), str(MOST_ROWS))
-            result, left = t.at("%c", t.add(t.mul(i, "%c_row"), j)), t.at(a_stretch, t.mul(i, "%a_row"))
+            result, a_block = t.at("%c", t.add(t.mul(i, "%c_row"), j)), t.at(a_stretch, t.mul(i, "%a_row"))
+            with t.when("copying_a", copy_a):
+                t.put(f"  call void @flowc_copy_a_{dtype}(ptr {a_space}, ptr {a_block}, i64 {rows}, i64 {outer}, i64 {inner}, i64 %a_outer, i64 %a_inner)")
+            left = _Left(
+                t.choose(copy_a, a_space, a_block, "ptr"), t.choose(copy_a, str(A_ROW), "%a_row"),
+                t.choose(copy_a, inner, "%a_outer"), t.choose(copy_a, "1", "%a_inner"),
+            )  # fmt: skip
             _block(t, dtype, result, left, right, rows, columns, outer, inner, adding)
     t.put("  ret void")
     t.put("}")
     return "\n".join(t.lines) + "\n"
+
+
+class _Left(NamedTuple):
+    """The left operand of a block, copied or not: its start and strides."""
+
+    start: str
+    row: str
+    outer: str
+    inner: str
 
 
 class _Right(NamedTuple):
@@ -452,7 +293,7 @@ class _Right(NamedTuple):
     inner: str
 
 
-def _block(t: _Text, dtype: str, c: str, a: str, b: _Right, rows: str, columns: str, outer: str, inner: str, adding: str) -> None:
+def _block(t: VectorText, dtype: str, c: str, a: _Left, b: _Right, rows: str, columns: str, outer: str, inner: str, adding: str) -> None:
     """One block: its rows in equal parts (14 as 5, 5 and 4), and a part for each of these and each panel."""
     most, width = most_rows(), VECTORS * t.n
     parts = t.quotient(t.add(rows, str(most - 1)), str(most))
@@ -468,14 +309,14 @@ def _block(t: _Text, dtype: str, c: str, a: str, b: _Right, rows: str, columns: 
             ("longer", longer, t.add(least, "1"), "0"),
             ("shorter", t.sub(parts, longer), least, t.mul(longer, t.add(least, "1"))),
         ):  # fmt: skip
-            a_part, c_part = t.at(a, t.mul(first, "%a_row")), t.at(c, t.add(t.mul(first, "%c_row"), p))
+            a_part, c_part = t.at(a.start, t.mul(first, a.row)), t.at(c, t.add(t.mul(first, "%c_row"), p))
             cases = [(place * most + height, height, *shape) for place, shape in enumerate(FORMS) for height in range(1, most + 1)]
             choice = t.choose(t.compare("sgt", groups, "0"), t.add(form, count), "0")
             t.put(f"  switch i64 {choice}, label %{name} [" + "".join(f" i64 {n}, label %{name}{n}" for n, *_ in cases) + " ]")
             for number, height, vectors, is_cut in cases:
                 t.put(f"{name}{number}:")
-                t.put(f"  call void @{_part_name(dtype, height, vectors, is_cut)}(ptr {c_part}, ptr {a_part}, ptr {start}, i64 {groups}, i64 {left}, "
-                      f"i64 {outer}, i64 {inner}, i64 %c_row, i64 %a_row, i64 %a_outer, i64 %a_inner, i64 {b.unit}, i64 {b.outer}, i64 {b.inner}, "
+                t.put(f"  call void @{part_name(dtype, height, vectors, is_cut)}(ptr {c_part}, ptr {a_part}, ptr {start}, i64 {groups}, i64 {left}, "
+                      f"i64 {outer}, i64 {inner}, i64 %c_row, i64 {a.row}, i64 {a.outer}, i64 {a.inner}, i64 {b.unit}, i64 {b.outer}, i64 {b.inner}, "
                       f"i1 {adding}, i64 %count, i64 %c_step, i64 %a_step, i64 %b_step)")  # fmt: skip
                 t.put(f"  br label %{name}")
             t.label(name)

@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 
 from flowc.codegen.build import compile_cached
-from flowc.codegen.tile_text import most_rows
+from flowc.codegen.tile_parts import most_rows
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowc.codegen import build, tile, tile_text
+from flowc.codegen import build, tile, tile_parts, tile_text, vector_text
 from flowc.codegen.objects import LoadedProgram, load
 from tests.codegen.programs import both, call, kernel_text, same_bits, signatures, table
 
@@ -74,7 +74,7 @@ def check(m: int, n: int, k: int, dtype: str = "f32", transpose_a: bool = False,
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize("accumulate", [0, 1])
 def test_every_tail_is_right_and_touches_nothing_outside(dtype: str, accumulate: int) -> None:
-    lanes, most = tile_text.lanes(dtype), tile_text.most_rows()
+    lanes, most = vector_text.lanes(dtype), tile_parts.most_rows()
     for rows in range(1, most + 2):
         for columns in (1, lanes - 1, lanes, lanes + 1, 2 * lanes - 1, 2 * lanes, 2 * lanes + 3):
             for inner in (0, 1, 5, 9):
@@ -124,6 +124,20 @@ def test_all_strides_as_in_the_python_form() -> None:
     assert (compiled_run["out"] != out).sum() == 9 * 19
 
 
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("inner", [1, 4, 7, 8, 19, tile_text.STRETCH + 3])
+def test_a_transposed_left_operand_of_several_sums_is_copied_with_all_of_them(dtype: str, inner: int) -> None:
+    """As in a convolution's gradient to its filters: rows side by side, terms and sums far apart."""
+    rows, columns, outer = 21, tile_text.COLUMNS_TO_COPY + 5, 3
+    kind = {"f32": np.float32, "f64": np.float64}[dtype]
+    a, b = RNG.normal(size=(outer, inner + 2, rows + 4)).astype(kind), RNG.normal(size=(outer * inner, columns)).astype(kind)
+    out = np.zeros((rows, columns), kind)
+    numbers = plain(rows, columns, inner, dtype, outer=outer, a_row=1, a_inner=rows + 4, a_outer=(inner + 2) * (rows + 4), b_outer=inner * columns)
+    call(compiled(dtype), table({"out": out, "a": a, "b": b}, numbers))
+    want = a[:, :inner, :rows].reshape(-1, rows).T.astype(np.float64) @ b
+    np.testing.assert_allclose(out, want, rtol=1e-4 if dtype == "f32" else 1e-10, atol=1e-4 if dtype == "f32" else 1e-10)
+
+
 def test_nan_in_an_operand_reaches_its_row_only() -> None:
     a = np.ones((3, 4), np.float32)
     a[1, 2] = np.nan
@@ -156,8 +170,8 @@ def test_the_tiles_are_compiled_once_for_all_programs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("features", "lanes", "most"), [("", 4, 6), ("+avx,+avx2,+fma", 8, 6)])
 def test_machines_with_narrower_vectors_compile_the_same_source(features: str, lanes: int, most: int) -> None:
     code = (
-        "from tests.codegen.test_tile import check, tile_text\n"
-        f"assert (tile_text.lanes('f32'), tile_text.most_rows()) == ({lanes}, {most})\n"
+        "from tests.codegen.test_tile import check, tile_parts, vector_text\n"
+        f"assert (vector_text.lanes('f32'), tile_parts.most_rows()) == ({lanes}, {most})\n"
         "check(13, 33, 17)\ncheck(13, 33, 17, transpose_b=True)\ncheck(2, 33, 17)\n"
     )
     if platform.machine() not in ("x86_64", "AMD64"):
