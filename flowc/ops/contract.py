@@ -16,7 +16,7 @@ import numpy as np
 from flowc.errors import ShapeError
 from flowc.ir import dims
 from flowc.ir.dims import Dim, Shape, ceildiv, product
-from flowc.ir.loops import Alloc, Barrier, Expr, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift
+from flowc.ir.loops import Alloc, Barrier, Expr, For, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift
 from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
 from flowc.ops.constructors import contraction, sum_down
@@ -24,7 +24,9 @@ from flowc.ops.inference import broadcast_shapes, shape_text
 from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
 
 MANY = 256  # rows or columns of a result for which an operand is copied beforehand
+SMALL = 1 << 16  # elements of a right matrix that is copied for half as many: the copy stays in the second cache
 LINE = 64  # rows of a result of one column that are summed side by side
+PARTS, FEW_ROWS, LONG, LARGE = 16, 4, 256, 1 << 18  # stretches of a sum; for so few rows of so many steps beside a matrix beyond the caches
 
 
 def _matmul_shape(x: TensorType, y: TensorType, transpose_a: bool, transpose_b: bool) -> Shape:
@@ -99,10 +101,11 @@ class _Product:
         """Of a row of the result, and of a step along the inner extent."""
         return (index(1), extent(self.m)) if self.transpose_a else (extent(self.k), index(1))
 
-    def tiles(self, panels: bool = False, **given: Any) -> Statement:
+    def tiles(self, panels: bool = False, turned: str | None = None, **given: Any) -> Statement:
         """The product, block by block; `given`: another `a`, `b` or `out`, or its strides. With `panels`, `b` is what `panels_of` made.
 
-        Row blocks run fastest: what a block of columns reads of `b` stays in the caches for all of them.
+        Row blocks run fastest: what a block of columns reads of `b` stays in the caches for all of them. `turned`: where the transposed result
+        goes, block by block too.
         """
         m, n, k = extent(self.m), extent(self.n), extent(self.k)
         rows, columns = block = block_shape(self.m, self.n, self.dtype, self.count)
@@ -120,7 +123,15 @@ class _Product:
             "rows": smaller(m - i, rows), "columns": smaller(n - j, columns), "outer": index(1), "inner": k, "out_row": n, "a_row": a_row,
             "a_outer": ZERO, "a_inner": a_inner, "b_outer": ZERO, "accumulate": ZERO, "dtype": self.dtype, "block": block, **lines,
         }  # fmt: skip
-        return over((("batch", extent(self.count)), column_blocks, row_blocks), (Tile(**tile | given),))
+        made = Tile(**tile | given)
+        after = () if turned is None else (self._turned_block(turned, made.out, i, j, made.rows, made.columns),)
+        return over((("batch", extent(self.count)), column_blocks, row_blocks), (made, *after))
+
+    def _turned_block(self, target: str, source: str, i: Expr, j: Expr, rows: Expr, columns: Expr) -> Statement:
+        """The block of `source`, [m, n], at (i, j), into `target`, [n, m]."""
+        m, n = extent(self.m), extent(self.n)
+        row, column = i + var("i_in"), j + var("j_in")
+        return serial("j_in", columns, vector("i_in", rows, Store(target, column * m + row, Load(source, row * n + column, self.dtype))))
 
     @property
     def padded_columns(self) -> Dim:
@@ -166,6 +177,39 @@ class _Product:
         )  # fmt: skip
         return over((("batch", extent(self.count)), ("row", m)), (body,))
 
+    def parted(self, parts: str) -> list[Statement]:
+        """A few rows along a large matrix: sums of stretches of the inner extent into `parts`, [stretches, m, n], then the sums of these.
+
+        So the matrix is read line after line. Blocks of columns read a piece of each, which memory gives at two thirds of the speed.
+        """
+        assert isinstance(self.m, int) and isinstance(self.n, int)
+        m, n, k = extent(self.m), extent(self.n), extent(self.k)
+        a_row, a_inner = self.a_strides
+        length = self.stretch
+        first = var("part") * length
+        tile = Tile(
+            out=parts, a=self.a, b=self.b, out_at=var("part") * (m * n), a_at=first * a_inner, b_at=first * n, rows=m, columns=n,
+            outer=index(1), inner=smaller(k - first, length), out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner,
+            b_unit=index(unit(self.dtype)), b_column=index(1), b_outer=ZERO, b_inner=n, accumulate=ZERO, dtype=self.dtype, block=(self.m, self.n),
+        )  # fmt: skip
+        block, width = var("column_block") * LINE, var("column")
+        count, row = smaller(n - block, LINE), counter("row", m)
+        place = row * n + (block + width)
+        join = (
+            Alloc("sums", self.dtype, size=LINE),
+            vector("column", count, Store("sums", width, Load(parts, place, self.dtype))),
+            For("part", index(1), blocks(self.k, length), "serial", (
+                vector("column", count, Store("sums", width, Load(parts, var("part") * (m * n) + place, self.dtype), "add")),
+            )),
+            vector("column", count, Store(self.out, place, Load("sums", width, self.dtype))),
+        )  # fmt: skip
+        return [over((("part", blocks(self.k, length)),), (tile,)), Barrier(), over((("row", m), ("column_block", blocks(self.n, LINE))), join)]
+
+    @property
+    def stretch(self) -> int:
+        """Steps of the sum in one of PARTS equal stretches."""
+        assert isinstance(self.k, int)
+        return -(-self.k // PARTS)
 
     def line(self) -> Statement:
         """The product of a transposed matrix and one column: sums of LINE rows side by side, so that the matrix is read as it lies."""
@@ -186,6 +230,12 @@ def _prefers_line(p: _Product) -> bool:
     return p.transpose_a and p.n == 1 and p.count == 1 and p.dtype in TILED and (not isinstance(p.m, int) or p.m >= 4)
 
 
+def _prefers_parts(p: _Product) -> bool:
+    if not (isinstance(p.m, int) and isinstance(p.n, int) and isinstance(p.k, int)):
+        return False
+    return p.m <= FEW_ROWS and p.k >= LONG and p.k * p.n >= LARGE and p.n >= unit(p.dtype) and p.count == 1 and not p.transpose_b and p.dtype in TILED
+
+
 def _prefers_dots(p: _Product) -> bool:
     """Whether plain loops beat register tiles, by the extents that are known.
 
@@ -201,15 +251,21 @@ def _prefers_dots(p: _Product) -> bool:
 
 def _prefers_panels(p: _Product) -> bool:
     """Whether to copy the right matrix into panels first, once for all: a tile copies what it needs of it by itself, for its own rows."""
-    return supposed(p.m) >= MANY and supposed(p.n) > unit(p.dtype) and supposed(p.k) >= 8
+    near = isinstance(p.m, int) and isinstance(p.n, int) and isinstance(p.k, int) and p.k * p.n <= SMALL
+    return supposed(p.m) >= (MANY // 2 if near else MANY) and supposed(p.n) > unit(p.dtype) and supposed(p.k) >= 8
 
 
 def _prefers_flipped(p: _Product) -> bool:
-    """Whether to compute the transposed result: y @ x^T needs no transposed y, only a transposed x (small) and result."""
+    """Whether to compute the transposed result: y^T @ x^T needs no transposed y, only a transposed x and result, which are small.
+
+    With a transposed x already there, also where the result is narrow: its columns would leave lanes idle, its many rows fill them.
+    """
     if p.count != 1 or not isinstance(p.n, int) or not isinstance(p.k, int):
         return False
     m = supposed(p.m)
-    return m >= 4 and m * ((0 if p.transpose_a else p.k) + p.n) < p.n * p.k
+    if p.transpose_a and not p.transpose_b:
+        return p.n < unit(p.dtype) and m >= MANY and p.k >= p.n
+    return p.transpose_b and m >= 4 and m * ((0 if p.transpose_a else p.k) + p.n) < p.n * p.k
 
 
 class _Plan:
@@ -225,31 +281,30 @@ class _Plan:
         self.workspaces.append((f"{self.name}_{what}", p.dtype, size))
         return f"{self.name}_{what}"
 
-    def product(self, p: _Product) -> None:
-        """`p` by tiles, each operand copied first where that pays."""
+    def product(self, p: _Product, turned: str | None = None) -> None:
+        """`p` by tiles, each operand copied first where that pays; `turned`: where the transposed result goes."""
         rows, columns = block_shape(p.m, p.n, p.dtype, p.count)
         self.how += f" in blocks of {rows} x {columns}"
-        if p.transpose_a and supposed(p.n) >= MANY:
+        if p.transpose_a and supposed(p.n) >= MANY and supposed(p.m) >= MANY // 4:  # of fewer rows a tile copies those that it reads
             copy = self.space("rows", p, p.count_a * p.m * p.k)
             self.statements.append(transposition(copy, p.a, p.dtype, p.count_a, p.m, p.k))
             p.a, p.transpose_a = copy, False
             self.how += ", the left matrix transposed first"
         if _prefers_panels(p):
             panels = self.space("panels", p, p.y_count * p.padded_columns * p.k)
-            self.statements += [p.panels_of(panels), Barrier(), p.tiles(panels=True, b=panels)]
+            self.statements += [p.panels_of(panels), Barrier(), p.tiles(panels=True, turned=turned, b=panels)]
             self.how += ", the right one copied into panels first"
         else:
-            self.statements += [*([Barrier()] if self.statements else []), p.tiles()]
+            self.statements += [*([Barrier()] if self.statements else []), p.tiles(turned=turned)]
 
 
 def _flipped(p: _Product, types: list[TensorType]) -> NestPlan:
-    """result^T = y @ x^T, then its transpose."""
+    """result^T = y^T @ x^T, then its transpose."""
     plan = _Plan(p.out)
     turned = plan.space("turned", p, p.n * p.m)
-    shapes = [types[1].with_shape((p.n, p.k)), types[0].with_shape((p.k, p.m) if p.transpose_a else (p.m, p.k))]
-    q = _Product([p.b, p.a], turned, shapes, types[0].with_shape((p.n, p.m)), False, not p.transpose_a)
-    plan.product(q)
-    plan.statements += [Barrier(), transposition(p.out, turned, p.dtype, 1, p.m, p.n)]
+    shapes = [types[1].with_shape((p.n, p.k) if p.transpose_b else (p.k, p.n)), types[0].with_shape((p.k, p.m) if p.transpose_a else (p.m, p.k))]
+    q = _Product([p.b, p.a], turned, shapes, types[0].with_shape((p.n, p.m)), not p.transpose_b, not p.transpose_a)
+    plan.product(q, p.out)
     return NestPlan(tuple(plan.statements), tuple(plan.workspaces), f"the transposed result by {plan.how}")
 
 
@@ -257,9 +312,12 @@ def _matmul_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     p = _Product(inputs, out, types, result, attrs["transpose_a"], attrs["transpose_b"])
     if _prefers_line(p):
         return NestPlan((p.line(),), how=f"sums of {LINE} rows side by side, the matrix read as it lies")
+    if _prefers_parts(p):
+        parts = f"{out}_parts"
+        return NestPlan(tuple(p.parted(parts)), ((parts, p.dtype, ceildiv(p.k, p.stretch) * p.m * p.n),), f"register tiles along {PARTS} parts of the sum")
     if _prefers_dots(p):
         return NestPlan((p.dots(),), how=ONE_SUM)
-    if p.transpose_b and _prefers_flipped(p):
+    if _prefers_flipped(p):
         return _flipped(p, types)
     plan = _Plan(out)
     plan.product(p)

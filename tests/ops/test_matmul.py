@@ -96,7 +96,35 @@ def test_the_large_transposed_product_is_right():
     assert [t.a for t in tiles(statements)] == ["x1"]
 
 
-@pytest.mark.parametrize(("m", "k", "n", "transpose_b"), [(256, 9, 40, False), (257, 8, 33, False), (256, 17, 40, True)])
+@pytest.mark.parametrize(("m", "transpose_a"), [(1, False), (2, True), (4, False)])
+def test_a_few_rows_along_a_large_matrix_read_its_lines_as_a_whole(m, transpose_a):
+    x, y = operands(m, 517, 515, transpose_a, False)
+    found, times, statements = traced_nest(MATMUL, [x, y], {"transpose_a": transpose_a})
+    np.testing.assert_allclose(found, MATMUL.eval(x, y, transpose_a, False), rtol=1e-4, atol=2e-3)
+    assert (times == 1).all()
+    (tile,) = tiles(statements)
+    assert (tile.out, tile.columns.value) == ("out_parts", 515) and any(isinstance(s, loops.Barrier) for s in statements)
+
+
+@pytest.mark.parametrize("extents", [(1, 255, 1100), (1, 600, 15), (5, 600, 515), (1, 257, 1019)])
+def test_smaller_or_shorter_or_narrower_products_are_blocks(extents):
+    m, k, n = extents
+    types = [TensorType(F32, (m, k)), TensorType(F32, (k, n))]
+    plan = MATMUL.lowering.build(["x", "w"], "out", types, TensorType(F32, (m, n)), {"transpose_a": False, "transpose_b": False})
+    assert all(tile.out == "out" for tile in tiles(plan.statements))
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(256, 10, 10), (261, 17, 15), (1000, 6, 4)])
+def test_a_narrow_gradient_to_many_weights_is_the_turned_one_of_a_wide_product(m, k, n):
+    x, y = operands(m, k, n, True, False)
+    found, times, statements = traced_nest(MATMUL, [x, y], {"transpose_a": True})
+    np.testing.assert_allclose(found, x.T @ y, rtol=1e-4, atol=1e-4)
+    assert (times == 1).all()
+    (tile,) = tiles(statements)
+    assert (tile.a, tile.b, tile.out, tile.b_inner.value) == ("x1", "x0", "out_turned", m)
+
+
+@pytest.mark.parametrize(("m", "k", "n", "transpose_b"), [(256, 9, 40, False), (257, 8, 33, False), (256, 17, 40, True), (128, 20, 40, False)])
 def test_a_right_operand_that_many_rows_read_is_copied_into_panels(m, k, n, transpose_b):
     x, y = operands(m, k, n, False, transpose_b)
     found, times, statements = traced_nest(MATMUL, [x, y], {"transpose_b": transpose_b})
