@@ -36,6 +36,7 @@ LEAST_GAIN = 1.6  # direct multiplications to these, from where it pays
 CHANNELS_OUT = 32  # of a gradient to the filter, at a time
 SPACE = 49152  # elements of each thread's transformed tiles: 192 KB, so that they stay in the second cache
 MOST_CHUNKS = 16  # parts of the tiles whose filter gradients are summed apart, whatever the number of threads: results never depend on it
+FEWEST_BLOCKS, LEAST_TILES = 4, 4  # of a small batch: one block would leave all threads idle but one, and each reads all weights
 
 
 @dataclass(frozen=True)
@@ -227,9 +228,10 @@ class Tiles:
     def __init__(self, f: Form, batch: Dim, places: tuple[int, int], most: int) -> None:
         self.f, self.batch, self.places = f, batch, places
         self.rows, self.columns = (-(-p // f.m) for p in places)
-        self.each, self.most = self.rows * self.columns, most
+        self.each = self.rows * self.columns
         self.count = batch * self.each
-        self.blocks = ceildiv(self.count, most)
+        self.most = most if not isinstance(self.count, int) else min(most, max(LEAST_TILES, -(-self.count // FEWEST_BLOCKS)))
+        self.blocks = ceildiv(self.count, self.most)
 
     @property
     def padded(self) -> tuple[int, int]:

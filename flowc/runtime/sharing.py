@@ -34,6 +34,7 @@ class Sharing:
         self.best = float("inf")
         self.runs = 0  # on all threads since they were last taken
         self.patience = FIRST
+        self.look = FIRST  # runs from one look at slow ones to the next: doubled until one thread is found faster
         self.is_trial = False
         self.alone = 0  # ns left on one thread
         self.period = LEAST_ALONE
@@ -57,7 +58,10 @@ class Sharing:
             self.best = min(self.best, ns)
             counted = min(ns, MOST_COUNTED * self.best)  # one slow run says nothing
             self.shared = counted if self.runs == WAKING + 1 else 0.75 * self.shared + 0.25 * counted
-            looks_slow = self.runs % FIRST == 0 and self.shared > SLOWER * self.best
+            is_look = self.runs % self.look == 0
+            looks_slow = is_look and self.shared > SLOWER * self.best
+            if is_look:
+                self.look = min(2 * self.look, ANYWAY) if looks_slow else FIRST
             if self.best < LONG and (looks_slow or self.runs == self.patience or self.runs % ANYWAY == 0):
                 self.is_trial = True
         elif self.is_trial:
@@ -65,6 +69,7 @@ class Sharing:
             if ns < GAIN * self.shared:
                 self.alone = self.period
                 self.period = min(2 * self.period, MOST_ALONE)
+                self.look = FIRST
             else:
                 self.period = LEAST_ALONE
         else:

@@ -152,6 +152,14 @@ def chosen(window=(5, 5), channels=(32, 64), places=(14, 14), dtype=F32, summed=
     return winograd.chosen(window, channels, places, dtype, summed)
 
 
+def test_a_small_batch_is_shared_and_a_large_one_fills_its_blocks() -> None:
+    most = winograd.most_tiles(winograd.form(4, 5), 32)
+    few, many, unknown = (winograd.Tiles(winograd.form(4, 5), batch, (14, 14), most) for batch in (1, 128, Sym.named("b")))
+    assert (few.most, few.blocks) == (4, 4)
+    assert (many.most, many.blocks) == (most, -(-128 * 16 // most)) and unknown.most == most
+    assert winograd.Tiles(winograd.form(4, 5), 0, (14, 14), most).blocks == 0
+
+
 def test_it_is_chosen_where_it_pays_and_stays_exact() -> None:
     assert chosen() == winograd.form(4, 5)
     assert chosen(window=(3, 3)) == winograd.form(4, 3)

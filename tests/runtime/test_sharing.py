@@ -47,6 +47,14 @@ def test_a_run_that_becomes_slow_goes_to_one_thread_and_comes_back():
     assert sharing.period == LEAST_ALONE
 
 
+def test_runs_that_slow_down_on_any_number_of_threads_are_seldom_tried_alone():
+    """As after a rest, when another program's data is in the caches: one thread is slower still."""
+    sharing = Sharing(0, 0, 2)
+    play(sharing, quiet, 10**8)
+    counts = play(sharing, lambda count: 3 * quiet(count), 10**9)
+    assert counts.count(1) <= 3 + 2 * len(counts) // ANYWAY
+
+
 def test_one_slow_run_changes_nothing():
     sharing = Sharing(0, 0, 2)
     play(sharing, quiet, 10**8)
