@@ -46,29 +46,42 @@ def stabilize(f: Function, records: Records | None = None) -> Function:
 
 
 def quotient(b: Builder, node: Node) -> Node | None:
-    """`exp(x) / sum(exp(x))` is `softmax(x)`."""
+    """`exp(x) / sum(exp(x))` is `softmax(x)`, which subtracts the largest itself: where the user did so, it is not done twice."""
     if node.op.name != "div" or node.inputs[0].op.name != "exp":
         return None
     exponential, x = node.inputs[0], node.inputs[0].inputs[0]
     total = row_sum(node.inputs[1], exponential)
     if total is None or len(total) != 1 or node.tensor.dims != x.tensor.dims:
         return None
-    return b.apply("softmax", x, axis=total[0])
+    return _softmax(b, x, total)
+
+
+def _unshifted(x: Node, axes: tuple[int, ...]) -> Node:
+    """y where x is `y - max(y)` along the axes; else x."""
+    if x.op.name != "sub" or x.inputs[0].tensor.dims != x.tensor.dims:
+        return x
+    source, largest = x.inputs
+    return source if _reduced_axes(largest, source, "reduce_max") == axes else x
 
 
 def row_sum(node: Node, exponential: Node) -> tuple[int, ...] | None:
     """The axes where `node` is the sum of `exponential` along them, in a shape that broadcasts back (1 on these axes); else None."""
-    total = node
-    while total.op.name in ("broadcast_to", *_VIEWS):
-        total = total.inputs[0]
-    if total.op.name != "reduce_sum" or total.inputs[0] is not exponential:
+    return _reduced_axes(node, exponential, "reduce_sum")
+
+
+def _reduced_axes(node: Node, source: Node, name: str) -> tuple[int, ...] | None:
+    """The axes where `node` is the reduction `name` of `source` along them, in a shape that broadcasts back (1 on these axes); else None."""
+    reduction = node
+    while reduction.op.name in ("broadcast_to", *_VIEWS):
+        reduction = reduction.inputs[0]
+    if reduction.op.name != name or reduction.inputs[0] is not source:
         return None
-    axes = normal_axes(total.op.name, total.attrs["axis"], exponential.tensor.rank)
-    kept = tuple(1 if i in axes else d for i, d in enumerate(exponential.tensor.dims))
+    axes = normal_axes(name, reduction.attrs["axis"], source.tensor.rank)
+    kept = tuple(1 if i in axes else d for i, d in enumerate(source.tensor.dims))
     spread = node
     while spread.op.name == "broadcast_to":
         spread = spread.inputs[0]
-    fits = spread.tensor.dims == kept or (not spread.tensor.dims and len(axes) == exponential.tensor.rank)
+    fits = spread.tensor.dims == kept or (not spread.tensor.dims and len(axes) == source.tensor.rank)
     return axes if fits else None
 
 
@@ -131,6 +144,7 @@ def _row_leaf(b: Builder, exponential: Node, total: Node) -> _Leaf:
 
 
 def _softmax(b: Builder, x: Node, axes: tuple[int, ...]) -> Node:
+    x = _unshifted(x, axes)
     if len(axes) == 1:
         return b.apply("softmax", x, axis=axes[0])
     return b.apply("exp", b.apply("sub", x, b.apply("logsumexp", x, axis=axes, keepdims=True)))

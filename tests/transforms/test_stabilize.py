@@ -65,6 +65,21 @@ def test_a_quotient_of_exponentials_is_a_softmax():
     )
 
 
+def shifted(reduction, axis, of):
+    return written(f"m: f32{of} = {reduction}(x, axis={axis}, keepdims=True); d: f32[b, 4] = sub(x, m); v0: f32[b, 4] = exp(d); "
+                   "v1: f32[b, 1] = reduce_sum(v0, axis=(1,), keepdims=True); v2: f32[b, 4] = div(v0, v1)")  # fmt: skip
+
+
+def test_what_a_softmax_subtracts_itself_is_not_subtracted_before():
+    check(stabilize, shifted("reduce_max", "(1,)", "[b, 1]"), written("v0: f32[b, 4] = softmax(x, axis=1)"))
+
+
+@pytest.mark.parametrize(("reduction", "axis", "of"), [("reduce_min", "(1,)", "[b, 1]"), ("reduce_max", "(0,)", "[1, 4]")])
+def test_another_number_that_is_subtracted_before_a_softmax_stays(reduction, axis, of):
+    kept = written(f"m: f32{of} = {reduction}(x, axis={axis}, keepdims=True); d: f32[b, 4] = sub(x, m); v0: f32[b, 4] = softmax(d, axis=1)")
+    check(stabilize, shifted(reduction, axis, of), kept)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -110,6 +125,9 @@ BY_HAND = """
 WITHOUT_KEPT_AXES = BY_HAND.replace(
     "t: f32[b, 1] = reduce_sum(e, axis=(1,), keepdims=True)", "u: f32[b] = reduce_sum(e, axis=(1,))\n        t: f32[b, 1] = expand_dims(u, axis=(1,))"
 )
+SHIFTED = BY_HAND.replace(
+    "e: f32[b, 4] = exp(x)", "w: f32[b, 1] = reduce_max(x, axis=(1,), keepdims=True)\n        d: f32[b, 4] = sub(x, w)\n        e: f32[b, 4] = exp(d)"
+)
 LOGISTIC = """
     def loss(x: f32[b, 4], y: f32[b, 4]):
         s: f32[b, 4] = sigmoid(x)
@@ -140,7 +158,7 @@ LOGITS = np.array([[500.0, 0.0, -500.0, 1.0], [1.0, 2.0, 3.0, 4.0], [0.0, 0.0, -
 ONE_HOT = np.eye(4, dtype=np.float32)[[0, 2, 0]]
 
 
-@pytest.mark.parametrize("text", [CROSS_ENTROPY, BY_HAND, WITHOUT_KEPT_AXES], ids=["softmax", "by hand", "without kept axes"])
+@pytest.mark.parametrize("text", [CROSS_ENTROPY, BY_HAND, WITHOUT_KEPT_AXES, SHIFTED], ids=["softmax", "by hand", "without kept axes", "shifted"])
 def test_a_hand_written_cross_entropy_has_a_finite_and_right_gradient_where_probabilities_underflow(text):
     value, gradient = interpret(optimize(value_and_grad(parse(text))), [LOGITS, ONE_HOT])
     wide = LOGITS.astype(np.float64)
