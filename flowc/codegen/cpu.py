@@ -43,10 +43,11 @@ class Source:
     first_extent: int
 
 
-def print_program(program: Program, traced: bool = False) -> Source:
+def print_program(program: Program, traced: bool = False, times: int = 1) -> Source:
     """The source of a Program. Equal Programs give equal text.
 
     traced: the entry notes when each thread enters and leaves each kernel, in i64[thread, kernel, 2] whose address is in the slot after the extents.
+    times: how often the entry goes through the steps, without a barrier between.
     """
     slots: dict[int, int] = {}
     keys: dict[tuple[object, ...], int] = {}
@@ -66,7 +67,7 @@ def print_program(program: Program, traced: bool = False) -> Source:
             if name == kernel.name:
                 signatures[name] = types
                 blocks.append(text)
-    entry, entry_names = _entry(program, slots, first_extent, functions, traced)
+    entry, entry_names = _entry(program, slots, first_extent, functions, traced, times)
     blocks.append(entry)
     signatures["program"] = ("i64", "i64", "i64*")
     names = sorted(printer.used | entry_names)
@@ -91,7 +92,7 @@ def has_barrier(kernel: Kernel) -> bool:
     return any(isinstance(s, Barrier) for s in kernel.body)
 
 
-def _entry(program: Program, slots: dict[int, int], first_extent: int, functions: dict[str, str], traced: bool) -> tuple[str, set[str]]:
+def _entry(program: Program, slots: dict[int, int], first_extent: int, functions: dict[str, str], traced: bool, times: int) -> tuple[str, set[str]]:
     """The entry's text and the names of `intrinsics` that it uses."""
     lines = ["def program(tid, nthreads, args):"]
     printer = Printer()
@@ -103,7 +104,8 @@ def _entry(program: Program, slots: dict[int, int], first_extent: int, functions
             lines.append(f"    {name} = {printer.use('extent')}(args, {first_extent + position})")
     lines += [f"    team_{position} = nthreads if {printer.index(loops.extent(work))} >= {SHARED_WORK} else 1" for position, work in shared.items()]
     starts = [0, *(position for position, step in enumerate(program.steps) if step.barrier), len(program.steps)]
-    times, row = first_extent + len(program.extents), 2 * len(program.steps)
+    clocks, row = first_extent + len(program.extents), 2 * len(program.steps)
+    head, lines = lines, []
     for position, step in enumerate(program.steps):
         if step.barrier:  # needed where the steps since the barrier before, or those up to the next, are not all one thread's
             at = bisect_left(starts, position)
@@ -119,13 +121,11 @@ def _entry(program: Program, slots: dict[int, int], first_extent: int, functions
             lines += [f"    # {s.text}" for s in step.kernel.body[:1] if isinstance(s, Comment)]
         call = f"    {name}({', '.join(['tid', teams[position], *pointers, *step.kernel.extents, *table])})"
         if traced:
-            marks = [f"    {printer.use('mark')}(args, {times}, tid * {row} + {2 * position + end})" for end in (0, 1)]
+            marks = [f"    {printer.use('mark')}(args, {clocks}, tid * {row} + {2 * position + end})" for end in (0, 1)]
             lines += [marks[0], call, marks[1]]
         else:
             lines.append(call)
-    if len(lines) == 1:
-        lines.append("    pass")
-    return "\n".join(lines), printer.used
+    return "\n".join([*head, *(lines * times or ["    pass"])]), printer.used
 
 
 def _largest(names: list[str]) -> str:

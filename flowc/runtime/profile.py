@@ -4,8 +4,10 @@
     found = profile_of(launches)                    # of runs that were made anyway, traced
     print(found.table())
 
-To be measured, each kernel is compiled once more in a program of its own over the same table; the programs then run one after the other, as the
-step runs them, with the whole step between the rounds. Everything runs on copies: neither the caller's arrays nor the variables change.
+To be measured, each kernel is compiled once more in a program of its own over the same table, a short kernel in one that calls it many times;
+the programs then run one after the other, as the step runs them, with the whole step between the rounds. The machine's limit is measured in
+the same rounds (`limits`): the time of a kernel that moves as many bytes, from where they lie, and computes nothing, or of the operations at
+the rates that they reach alone, whichever is more. Everything runs on copies: neither the caller's arrays nor the variables change.
 """
 
 from __future__ import annotations
@@ -14,31 +16,34 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowc import __version__
-from flowc.codegen.build import compile_cached
+from flowc.codegen.build import Compiled, compile_cached
 from flowc.codegen.cpu import print_program
 from flowc.ir.dims import substitute
 from flowc.ir.function import Function, is_anonymous
-from flowc.lower.count import count
+from flowc.lower.count import Count, count
 from flowc.lower.memory import Place
 from flowc.lower.program import Program, Step
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
-from flowc.runtime.limits import Limits, measure
+from flowc.runtime.limits import CALLS, Limits, Probe, applying, arrays, measure, moving, products, singles
 
 if TYPE_CHECKING:
     from flowc.runtime.executable import Executable
     from flowc.runtime.traced import Launch
 
-SHORTEST = 50e-6  # seconds: a kernel that takes less is run several times for one measurement
+SHORTEST = 50e-6  # seconds: a program that takes less is run several times for one measurement
 MOST_REPEATS = 100
+BRIEF = 20e-6  # seconds: a kernel that takes less is measured by a program of many calls, in which the launch does not count
+WARMED = 1e-3  # seconds: a program that takes less is run once more before each measurement
 RESOLUTION = 0.02  # of a launch: what a kernel takes beyond it is not told from nothing below that
 SORTS = ("time", "flops", "bytes")
 WIDEST_NAME = 44
@@ -65,6 +70,13 @@ class KernelProfile:
     nodes: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     after_barrier: bool = False
+
+    def timed(self, seconds: float, best: Mapping[str, float]) -> KernelProfile:
+        """The same with its time. best: seconds that the machine allows, by what the kernel would wait for; empty where that was not measured."""
+        if not best or not (self.flops or self.bytes) or seconds <= 0:
+            return replace(self, seconds=seconds)
+        bound = max(best, key=lambda what: best[what])
+        return replace(self, seconds=seconds, bound=bound, of_limit=best[bound] / seconds)
 
     @property
     def bytes(self) -> int:
@@ -145,7 +157,7 @@ class Profile:
         notes = [work]
         if self.limits is not None:
             peak = ", ".join(f"{value / 1e9:.0f} GFLOP/s {dtype}" for dtype, value in self.limits.arithmetic.items())
-            near, far = self.limits.speeds[0][1] / 1e9, self.limits.memory / 1e9
+            near, far = self.limits.near / 1e9, self.limits.memory / 1e9
             threads = f"{self.limits.threads} thread{'' if self.limits.threads == 1 else 's'}"
             notes.append(f"measured limit of {threads}: {peak}; {far:.3g} GB/s from memory, {near:.3g} GB/s from the innermost cache")
         if self.load is not None:
@@ -184,7 +196,8 @@ def profile_of(launches: Sequence[Launch]) -> Profile:
     kernels = []
     for number, step in enumerate(first.executable.program.steps):
         seconds = statistics.median(1e-9 * (each[number][1] - each[number][0]) for each in spans)
-        kernels.append(kernel_profile(step, seconds, first.extents, first.threads, None))
+        counted = count(step.kernel, first.extents)
+        kernels.append(kernel_profile(step, counted, first.extents, first.threads).timed(seconds, {}))
     return Profile(tuple(kernels), statistics.median(whole), statistics.median(entering), first.threads, len(launches), first.extents, traced=True)
 
 
@@ -200,18 +213,81 @@ def profile(executable: Executable, args: Sequence[np.ndarray], runs: int = 20, 
         raise ValueError("at least one run on at least one thread is measured")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     program = executable.program
-    steps = [_alone(program, (replace(step, barrier=False),)) for step in program.steps]
-    empty = _alone(program, ())
+    empty_program = _alone(program, ())
     with executable.lock:
         table = _Table(executable, args)
         used = table.threads if threads is None else threads
-        entries = [empty.entry, *(s.entry for s in steps), executable.entry]
-        times = _measure(table, entries, used, runs)
         extents = dict(table.extents)
-    launch, whole = times[0], times[-1]
-    limit = measure(used) if limits else None
-    kernels = tuple(kernel_profile(step, max(seconds - launch, 1e-9), extents, used, limit) for step, seconds in zip(program.steps, times[1:-1], strict=True))
-    return Profile(kernels, max(whole - launch, 1e-9), launch, used, runs, extents, load, limit)
+        counts = [count(step.kernel, extents) for step in program.steps]
+        kernels = [kernel_profile(step, counted, extents, used) for step, counted in zip(program.steps, counts, strict=True)]
+        empty = Timed(empty_program.entry, table.address, keep=empty_program)
+        alone = [_timed(program, step, table.address, used, empty) for step in program.steps]
+        bounds = Bounds(kernels, counts, [_dtype(step) for step in program.steps], alone, used) if limits else None
+        times = _measure(table, [empty, *alone, *(bounds.probes.values() if bounds else ()), Timed(executable.entry, table.address)], used, runs)
+    launch, own, rest, whole = times[0], times[1 : 1 + len(alone)], times[1 + len(alone) : -1], times[-1]
+    if len(alone) == 1:  # the step is its kernel, which many calls measure more closely
+        whole = own[0]
+    best = bounds.seconds(rest) if bounds else [{} for _ in alone]
+    found = tuple(kernel.timed(seconds, each) for kernel, seconds, each in zip(kernels, own, best, strict=True))
+    return Profile(found, whole, launch, used, runs, extents, load, measure(used) if limits else None)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A program that is timed. amount: how often a run of it does what the time is asked of; keep: what must live as long."""
+
+    entry: int
+    table: int
+    amount: float = 1
+    keep: object = None
+
+
+def _timed(program: Program, step: Step, table: int, threads: int, empty: Timed) -> Timed:
+    """One kernel alone, called many times by one program where it is brief."""
+    compiled = _alone(program, (replace(step, barrier=False),))
+    single = Timed(compiled.entry, table, keep=compiled)
+    for timed in (empty, single):
+        _seconds(timed, threads, 1)  # memory is touched for the first time
+    if _seconds(single, threads, 3) - _seconds(empty, threads, 3) > BRIEF:
+        return single
+    compiled = _alone(program, (replace(step, barrier=False),), CALLS)
+    return Timed(compiled.entry, table, CALLS, compiled)
+
+
+def _dtype(step: Step) -> str:
+    """The dtype that a kernel computes in."""
+    return "f64" if any(b.dtype.name == "f64" for b in step.kernel.buffers) else "f32"
+
+
+class Bounds:
+    """The probes that kernels are held against, measured in turn with them, and what follows from their times."""
+
+    def __init__(self, kernels: Sequence[KernelProfile], counts: Sequence[Count], dtypes: Sequence[str], alone: Sequence[Timed], threads: int) -> None:
+        self.kernels, self.counts, self.dtypes = kernels, counts, dtypes
+        self.calls = [int(each.amount) for each in alone]
+        self.probes: dict[tuple[object, ...], Timed] = {}
+        x, out = arrays(max((k.read for k in kernels), default=0), max((k.written for k in kernels), default=0), threads)
+        for kernel, counted, dtype, calls in zip(kernels, counts, dtypes, self.calls, strict=True):
+            for moved in ((kernel.read, kernel.written), (0, 0)):
+                self._add((*moved, calls), partial(moving, x, out, *moved, calls))
+            for make in (products, singles):
+                self._add((make, dtype), partial(make, dtype, threads))
+            for name in counted.calls:
+                self._add((name, dtype), partial(applying, name, dtype, threads))
+
+    def _add(self, key: tuple[object, ...], make: Callable[[], Probe]) -> None:
+        if key not in self.probes:
+            probe = make()
+            self.probes[key] = Timed(probe.entry, probe.table, probe.amount, probe)
+
+    def seconds(self, measured: Sequence[float]) -> list[dict[str, float]]:
+        """For each kernel the time that it would take at best, by what it would wait for. measured: seconds of one of what each probe does."""
+        one = dict(zip(self.probes, measured, strict=True))
+        best = []
+        for kernel, counted, dtype, calls in zip(self.kernels, self.counts, self.dtypes, self.calls, strict=True):
+            computing = counted.slots * min(one[products, dtype], one[singles, dtype]) + sum(n * one[name, dtype] for name, n in counted.calls.items())
+            best.append({"memory": one[kernel.read, kernel.written, calls], "arithmetic": one[0, 0, calls] + computing})
+        return best
 
 
 class _Table:
@@ -248,44 +324,48 @@ class _Table:
             copy[...] = array
 
 
-def _alone(program: Program, steps: tuple[Step, ...]) -> Any:
-    """Some steps of a program as a program of their own over the same table."""
-    printed = print_program(replace(program, steps=steps))
+def _alone(program: Program, steps: tuple[Step, ...], times: int = 1) -> Compiled:
+    """Some steps of a program, so many times, as a program of their own over the same table."""
+    printed = print_program(replace(program, steps=steps), times=times)
     return compile_cached(printed.text, printed.signatures)
 
 
-def _measure(table: _Table, entries: Sequence[int], threads: int, runs: int) -> list[float]:
-    """For each program the median seconds of its runs; of the first, the empty one, the least: no launch is shorter.
+def _measure(table: _Table, timed: Sequence[Timed], threads: int, runs: int) -> list[float]:
+    """For each program the median seconds of what it does once, without the launch; for the first, the empty one, of its launch.
 
-    They take turns in their order; params are restored before the first and the last. A launch before each measurement wakes the threads.
+    They take turns in their order; params are restored before the first and the last. A run before each measurement wakes the threads, and
+    brings what is used into the caches that it fits.
     """
-    empty, last = entries[0], len(entries) - 1
+    empty, last = timed[0], len(timed) - 1
     repeats: list[int] = []
-    times: list[list[float]] = [[] for _ in entries]
+    warming: list[Timed] = []
+    times: list[list[float]] = [[] for _ in timed]
     for turn in range(-1, runs):
-        for position, entry in enumerate(entries):
+        for position, each in enumerate(timed):
             if position in (0, last):
                 table.restore()
-            pool.run(empty, table.address, threads)
             if turn < 0:  # memory is touched for the first time; then how often to run
-                _seconds(entry, table.address, threads, 1)
-                once = _seconds(entry, table.address, threads, 1)
+                _seconds(each, threads, 1)
+                once = _seconds(each, threads, 1)
                 repeats.append(max(1, min(MOST_REPEATS, int(SHORTEST / max(once, 1e-9)))))
+                warming.append(each if once < WARMED else empty)
             else:
-                times[position].append(_seconds(entry, table.address, threads, repeats[position]))
-    return [min(times[0]), *(statistics.median(each) for each in times[1:])]
+                _seconds(warming[position], threads, 1)
+                times[position].append(_seconds(each, threads, repeats[position]))
+    launch, *others = (statistics.median(each) for each in times)
+    return [launch, *(max(seconds - launch, 1e-9) / each.amount for seconds, each in zip(others, timed[1:], strict=True))]
 
 
-def _seconds(entry: int, table: int, threads: int, repeats: int) -> float:
+def _seconds(timed: Timed, threads: int, repeats: int) -> float:
     begin = time.perf_counter()
     for _ in range(repeats):
-        pool.run(entry, table, threads)
+        pool.run(timed.entry, timed.table, threads)
     return (time.perf_counter() - begin) / repeats
 
 
-def kernel_profile(step: Step, seconds: float, extents: dict[str, int], threads: int, limits: Limits | None) -> KernelProfile:
+def kernel_profile(step: Step, counted: Count, extents: dict[str, int], threads: int) -> KernelProfile:
+    """What a kernel does at some extents, not yet timed."""
     kernel = step.kernel
-    counted = count(kernel, extents)
     read = written = 0
     for buffer, place in zip(kernel.buffers, step.places, strict=True):
         size = _size(place, extents)
@@ -294,13 +374,8 @@ def kernel_profile(step: Step, seconds: float, extents: dict[str, int], threads:
     function: Function = step.call.attrs["function"]
     nodes = tuple(dict.fromkeys(n.name for n in function.nodes if not is_anonymous(n)))
     lines = tuple(dict.fromkeys(n.loc.short for n in function.nodes if n.loc is not None))
-    bound, of_limit = "", 0.0
-    if limits is not None and seconds > 0 and (counted.flops or read or written):
-        dtype = "f64" if any(b.dtype.name == "f64" for b in kernel.buffers) else "f32"
-        best = {"memory": (read + written) / limits.bandwidth(read + written), "arithmetic": limits.computing(counted.slots, counted.calls, dtype)}
-        bound = max(best, key=lambda what: best[what])
-        of_limit = best[bound] / seconds
-    return KernelProfile(kernel.name, seconds, counted.flops, read, written, min(threads, counted.iterations), bound, of_limit, nodes, lines, step.barrier)
+    took_part = min(threads, counted.iterations)
+    return KernelProfile(kernel.name, 0.0, counted.flops, read, written, took_part, nodes=nodes, lines=lines, after_barrier=step.barrier)
 
 
 def _size(place: Place, extents: dict[str, int]) -> int:

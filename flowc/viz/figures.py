@@ -44,10 +44,11 @@ class Figures:
 
 def counted(program: Program, extents: Mapping[str, int]) -> Figures:
     """Operations and bytes of each kernel, counted from its loops. An extent that is not known is 1."""
+    from flowc.lower.count import count
     from flowc.runtime.profile import kernel_profile
 
     known = {name: extents.get(name, 1) for name in program.extents}
-    return Figures(tuple(_plain(kernel_profile(step, 0.0, known, 1, None)) for step in program.steps), known)
+    return Figures(tuple(_plain(kernel_profile(step, count(step.kernel, known), known, 1)) for step in program.steps), known)
 
 
 def of_profile(found: Profile) -> Figures:

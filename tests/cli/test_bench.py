@@ -16,7 +16,7 @@ from flowc.runtime.limits import Limits
 
 @pytest.fixture(autouse=True)
 def limits_that_need_no_measuring(monkeypatch):
-    monkeypatch.setattr(profile_module, "measure", lambda threads: Limits(threads, ((1000, 1e11), (10**9, 1e10)), {"f32": 1e11, "f64": 5e10}))
+    monkeypatch.setattr(profile_module, "measure", lambda threads: Limits(threads, 1e11, 1e10, {"f32": 1e11, "f64": 5e10}))
 
 
 UNFED = """

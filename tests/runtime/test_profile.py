@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import flowc.ops  # noqa: F401
+from flowc.codegen.cpu import print_program
 from flowc.config import override
 from flowc.ir.dims import Sym
 from flowc.ir.loops import Alloc, Buffer, Const, For, If, Kernel, Let, Load, Store, Var, apply, index, select
@@ -18,8 +20,9 @@ from flowc.lower.count import LONG, MOST_LANES, count
 from flowc.lower.program import plan
 from flowc.runtime import executable as executable_module
 from flowc.runtime import limits as limits_module
+from flowc.runtime import threads as pool
 from flowc.runtime.limits import Limits
-from flowc.runtime.profile import KernelProfile, Profile, profile
+from flowc.runtime.profile import Bounds, KernelProfile, Profile, Timed, kernel_profile, profile
 from flowc.transforms.pipeline import optimize
 from tests.runtime.step import STEP, arguments
 
@@ -203,7 +206,7 @@ def test_large_results_and_results_that_are_params_have_a_place():
 
 SLOW = KernelProfile("k1_slow", 3e-3, 6_000_000, 8_000, 4_000, 2, "arithmetic", 0.25, ("a",), ("model.py:12", "model.py:3"))
 FAST = KernelProfile("k0_fast", 1e-3, 100, 4_000_000, 2_000_000, 1, "memory", 0.5, ("b",), ("model.py:4",))
-LIMITS = Limits(2, ((1000, 8e10), (1_000_000, 2e10)), {"f32": 8e9, "f64": 4e9})
+LIMITS = Limits(2, 8e10, 2e10, {"f32": 8e9, "f64": 4e9})
 MADE = Profile((FAST, SLOW), 5e-3, 2e-6, 2, 7, {"b": 3}, 0.25, LIMITS)
 
 
@@ -244,33 +247,92 @@ def test_a_profile_is_plain_data_for_json():
     assert found["kernels"][1]["gflops"] == pytest.approx(2.0) and found["limits"]["threads"] == 2 and found["extents"] == {"b": 3}
 
 
-def test_bandwidth_between_measured_sizes_lies_between_theirs():
-    assert LIMITS.bandwidth(10) == 8e10 and LIMITS.bandwidth(1e9) == 2e10 == LIMITS.memory
-    assert 2e10 < LIMITS.bandwidth(30_000) < 8e10
-
-
-def test_a_function_is_measured_by_applying_it(monkeypatch):
-    for name, value in {"APPLIED": 7, "APPLICATIONS": 2, "TIMES": 2}.items():
-        monkeypatch.setattr(limits_module, name, value)
+@pytest.fixture
+def in_probes(monkeypatch):
+    """The arrays that probes work on, as they are made."""
     kept = []
     monkeypatch.setattr(limits_module, "address", lambda array: kept.append(array) or array.__array_interface__["data"][0])
-    for name, dtype, expected in (("exp", "f32", np.exp), ("div", "f64", lambda x: x / x[::-1]), ("pow", "f32", lambda x: x ** x[::-1])):
-        kept.clear()
-        assert limits_module.function_rate.__wrapped__(name, dtype, 2) > 0
-        x, out = kept
-        assert out.dtype == {"f32": np.float32, "f64": np.float64}[dtype]
-        np.testing.assert_allclose(out, np.tile(expected(x), 2), rtol=1e-5)  # each thread its own part
+    return kept
 
 
-def test_every_long_function_can_be_measured(monkeypatch):
-    monkeypatch.setattr(limits_module, "TIMES", 1)
-    monkeypatch.setattr(limits_module, "APPLICATIONS", 1)
-    assert all(limits_module.function_rate.__wrapped__(name, "f32", 1) > 0 for name in sorted(LONG))
+def run(probe, threads):
+    pool.run(probe.entry, probe.table, threads)
 
 
-def test_the_time_to_compute_is_that_of_single_operations_and_of_each_function_alone(monkeypatch):
-    monkeypatch.setattr(limits_module, "function_rate", lambda name, dtype, threads: {"exp": 1e9, "div": 2e9}[name])
-    assert LIMITS.computing(4_000_000, {"exp": 1_000_000, "div": 1_000_000}, "f32") == pytest.approx(2 * 4e6 / LIMITS.arithmetic["f32"] + 1e-3 + 5e-4)
+@pytest.mark.parametrize(("name", "dtype", "expected"), [("exp", "f32", np.exp), ("div", "f64", lambda x: x / x[::-1]), ("pow", "f32", lambda x: x ** x[::-1])])
+def test_a_function_is_measured_by_applying_it(in_probes, name, dtype, expected):
+    probe = limits_module.applying(name, dtype, 2)
+    run(probe, 2)
+    x, out = in_probes
+    assert out.dtype == {"f32": np.float32, "f64": np.float64}[dtype] and probe.amount == 2 * limits_module.APPLICATIONS * len(x)
+    np.testing.assert_allclose(out, np.tile(expected(x), 2), rtol=1e-5)  # each thread its own part
+
+
+def test_every_long_function_can_be_measured():
+    for name in sorted(LONG):
+        run(limits_module.applying(name, "f32", 1), 1)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_single_operations_are_measured_by_products_and_sums(in_probes, dtype):
+    probe = limits_module.singles(dtype, 2)
+    run(probe, 2)
+    x, out = in_probes
+    value = limits_module.MIXED.format("x", "x.dtype.type")
+    assert len(re.findall(r" [*+] ", value)) == limits_module.SINGLE
+    assert probe.amount == limits_module.SINGLE * limits_module.SINGLES * 2 * len(x)
+    np.testing.assert_allclose(out, np.tile(eval(value), 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("read", "written"), [(0, 0), (4000, 4000), (4000, 40), (40, 4000), (0, 4), (4, 0), (12, 8)])
+def test_a_probe_of_memory_reads_and_writes_what_it_says(read, written, threads):
+    x, out = limits_module.arrays(read, written, threads)
+    x[:] = np.arange(len(x))
+    out[:] = -1.0
+    run(limits_module.moving(x, out, read, written, 3), threads)
+    r, w = read // 4, written // 4
+    both = min(r, w)
+    np.testing.assert_array_equal(out[:both], 0.5 * x[:both])
+    assert (out[both:w] == 0.5).all()
+    assert out[w : w + 32 * threads : 32].sum() == x[both:r].sum()  # each thread adds up its share of the rest
+
+
+def test_a_kernel_is_held_against_the_slower_of_moving_and_computing():
+    kernel = replace(FAST, seconds=0.0, bound="", of_limit=0.0)
+    assert kernel.timed(2e-3, {"memory": 1e-3, "arithmetic": 5e-4}) == replace(FAST, seconds=2e-3)
+    assert kernel.timed(2e-3, {}) == replace(kernel, seconds=2e-3)
+
+
+def test_the_time_to_compute_is_that_of_a_call_of_single_operations_and_of_each_function_alone():
+    text = "def f(x: f32[100, 8]):\n    e: f32[100, 8] = exp(x)\n    a: f32[100, 8] = add(e, x)\n    y: f32[100, 8] = div(a, e)\n    return y\n"
+    with override(backend="cpu", threads=1):
+        executable = executable_module.build(parse_function(text))
+        found = kernel_profile(executable.program.steps[0], counted(text), {}, 1)
+    bounds = Bounds([found], [counted(text)], ["f32"], [Timed(0, 0, 64)], 1)
+    seconds = {
+        (3200, 3200, 64): 1e-6, (0, 0, 64): 1e-9, (limits_module.products, "f32"): 3e-10, (limits_module.singles, "f32"): 2e-10,
+        ("exp", "f32"): 1e-8, ("div", "f32"): 1e-9,
+    }  # fmt: skip
+    (best,) = bounds.seconds([seconds[key] for key in bounds.probes])
+    assert best == {"memory": 1e-6, "arithmetic": pytest.approx(1e-9 + 800 * (2e-10 + 1e-8 + 1e-9))}
+
+
+def test_a_brief_kernel_is_measured_by_many_calls_and_is_the_step_where_it_is_alone():
+    f = parse_function("def f(x: f32[b]):\n    y: f32[b] = mul(x, 2.0)\n    return y\n")
+    with override(backend="cpu", threads=1):
+        executable = executable_module.build(f)
+        found = profile(executable, [np.ones(100, np.float32)], runs=3)
+    (kernel,) = found.kernels
+    assert kernel.seconds == found.seconds and kernel.bound in ("memory", "arithmetic") and kernel.of_limit > 0
+
+
+def test_a_program_may_go_through_its_steps_several_times():
+    f = parse_function("def f(x: f32[b]):\n    y: f32[b] = add(x, 1.0)\n    return y\n")
+    once, thrice = (print_program(plan(optimize(f)), times=times).text for times in (1, 3))
+    (call,) = [line for line in once.splitlines() if line.startswith("    k0")]
+    assert thrice == once.replace(call, "\n".join([call] * 3))
+    assert print_program(replace(plan(optimize(f)), steps=()), times=3).text.endswith("    pass\n")
 
 
 def test_long_functions_are_counted_by_name_and_the_others_as_instructions():
@@ -282,14 +344,13 @@ def test_long_functions_are_counted_by_name_and_the_others_as_instructions():
     assert product.slots == 13 * 40 * 24 == product.flops // 2
 
 
-def test_the_limits_are_measured_by_kernels_that_compute_what_they_say(monkeypatch):
-    for name, value in {"TOUCHED": (1200, 12_000), "TRAFFIC": 24_000, "PRODUCTS": 3, "TIMES": 2}.items():
+def test_the_limits_of_the_machine_are_rates(monkeypatch, in_probes):
+    for name, value in {"FAR": 24_000, "PRODUCTS": 3, "TIMES": 2}.items():
         monkeypatch.setattr(limits_module, name, value)
-    kept = []
-    monkeypatch.setattr(limits_module, "address", lambda array: kept.append(array) or array.__array_interface__["data"][0])
     found = limits_module.measure.__wrapped__(2)
-    assert [touched for touched, _ in found.speeds] == [1200, 12_000] and all(speed > 0 for _, speed in found.speeds)
+    assert found.near > 0 and found.memory > 0
     assert set(found.arithmetic) == {"f32", "f64"} and min(found.arithmetic.values()) > 0
-    triad, _, product, _ = (kept[i : i + 3] for i in range(0, len(kept), 3))
-    assert len(kept) == 12 and (triad[2] == 1.0 + 0.5 * 2.0).all()
+    x, out, *_ = in_probes
+    assert (out[:2000] == 0.5 * x[:2000]).all()
+    product = in_probes[4:7]
     assert (product[2] == 2 * 3 * limits_module.DEPTH * 0.5 * 0.25).all()  # both threads' tiles, two measurements of three products
