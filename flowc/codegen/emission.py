@@ -55,18 +55,20 @@ def with_width(text: str, width: int) -> str:
 
 _BRANCH = re.compile(r'^  br (?:i1 [^,]+, )?label %"([^"]+)"(?:, label %"([^"]+)")?')
 _FUNCTION_OF_FLOATS = re.compile(r'call (?:float|double) @"?\w+_f(?:32|64)"?\(')
+_ELEMENT_STORED = re.compile(r'  store (?:float|double) .*, (?:float|double)\* %"\.\d')  # variables have names, places of elements numbers
 _LOOP = 900_000  # the number of the loops' metadata, beyond those of any module
+BRIEF = 32  # lines of a loop whose own steps, counting and branching, are a good part of it
 
 
 def interleaved(text: str) -> str:
-    """LLVM text in which innermost loops that call a function of `vmath` take two vectors at a time.
+    """LLVM text in which innermost loops that call a function of `vmath` take two vectors at a time, and brief ones that store floats four.
 
     Such a function is one long chain of operations, each waiting for the one before. LLVM leaves so long a loop alone, and a processor cannot look
-    far enough ahead to begin the next chain. A loop is a branch to a block that stands before it.
+    far enough ahead to begin the next chain. A brief loop spends a fifth of its instructions on itself. A loop is a branch to a block that
+    stands before it.
     """
-    if not _FUNCTION_OF_FLOATS.search(text):
-        return text
     result: list[str] = []
+    used: set[int] = set()
     blocks: dict[str, int] = {}
     end = 0  # of the last loop
     for line in text.splitlines():
@@ -76,11 +78,23 @@ def interleaved(text: str) -> str:
         elif line.endswith(":"):
             blocks[line[:-1].strip('"')] = len(result)
         elif branch is not None and (back := [blocks[name] for name in branch.groups() if name in blocks]):
-            if back[0] >= end and any(_FUNCTION_OF_FLOATS.search(inside) for inside in result[back[0] :]):
-                line += f", !llvm.loop !{_LOOP}"
+            vectors = _at_a_time(result[back[0] :]) if back[0] >= end else 1
+            if vectors > 1:
+                used.add(vectors)
+                line += f", !llvm.loop !{_LOOP + 2 * vectors}"
             end = len(result)
         result.append(line)
-    return "\n".join([*result, f"!{_LOOP} = distinct !{{!{_LOOP}, !{_LOOP + 1}}}", f'!{_LOOP + 1} = !{{!"llvm.loop.interleave.count", i32 2}}'])
+    for vectors in sorted(used):
+        at = _LOOP + 2 * vectors
+        result += [f"!{at} = distinct !{{!{at}, !{at + 1}}}", f'!{at + 1} = !{{!"llvm.loop.interleave.count", i32 {vectors}}}']
+    return "\n".join(result)
+
+
+def _at_a_time(loop: Sequence[str]) -> int:
+    """Vectors that an innermost loop should take at a time; 1 leaves it to LLVM."""
+    if any(_FUNCTION_OF_FLOATS.search(line) for line in loop):
+        return 2
+    return 4 if len(loop) <= BRIEF and any(_ELEMENT_STORED.match(line) for line in loop) else 1
 
 
 def linked(units: Sequence[Unit], width: int, public: Sequence[str]) -> Any:

@@ -97,7 +97,7 @@ def _scalar_emitters() -> None:
         emit(scalars.isnan, "bool", dtype)(lambda builder, args: builder.fcmp_unordered("uno", args[0], args[0]))
         emit(scalars.isinf, "bool", dtype)(
             lambda builder, args: builder.fcmp_ordered("==", _intrinsic("fabs", builder, args), ir.Constant(args[0].type, float("inf"))))
-        emit(scalars.add_any_order, dtype, dtype, dtype)(lambda builder, args: builder.fadd(*args, flags=("reassoc",)))
+        emit(scalars.add_any_order, dtype, dtype, dtype)(lambda builder, args: builder.fadd(*args, flags=("reassoc", "nsz")))
     for dtype in INTS:
         order = "icmp_signed" if dtype[0] == "i" else "icmp_unsigned"
         for function, sign in ((scalars.minimum, "<"), (scalars.maximum, ">")):

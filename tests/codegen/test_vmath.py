@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from flowc.codegen import intrinsics, vmath, vmath_f64
+from flowc.codegen.emission import interleaved
 from flowc.ir.op import OPS
 from tests.codegen.accuracy import EXACT, Map, documented, error, error_over, map_text, processor
 from tests.codegen.programs import same_bits
@@ -198,12 +199,27 @@ def test_loops_are_vectorised_at_the_width_of_the_processor(features: str, dtype
             assert re.search(rf"@{name if name != 'mod' else 'k0'}\b", map_text(calls(name), dtype, ("x", "y") if "y" in calls(name) else ("x",)))
 
 
-def test_loops_over_functions_take_two_vectors_at_a_time_and_no_others() -> None:
+LONG = "x[i] / f32(3.0)" + " * x[i] / f32(3.0)" * 12
+
+
+@pytest.mark.parametrize(("call", "vectors"), [("exp(x[i])", 2), ("x[i] / f32(3.0)", 4), (LONG, 1)])
+def test_loops_over_functions_take_two_vectors_at_a_time_and_brief_ones_four(call: str, vectors: int) -> None:
     with processor(*PROCESSORS["avx2"][:2]):
-        function, plain = (map_text(call, "f32") for call in ("exp(x[i])", "x[i] / f32(3.0)"))
-    assert "interleave.count" not in plain[plain.index("@k0(") : plain.index("\n}")]
-    body = function[function.index("vector.body:") : function.index("middle.block:")]
-    assert body.count("store <8 x float>") == 2
+        text = map_text(call, "f32")
+    body = text[text.index("vector.body:") : text.index("middle.block:")]
+    assert body.count("store <8 x float>") == vectors
+
+
+def test_a_brief_loop_that_stores_no_element_of_an_array_is_left_to_llvm() -> None:
+    loop = """define void @"k"(float* %"x", i64 %"n") {{
+entry:
+  br label %"again"
+again:
+  store float 0x0, float* {place}
+  br label %"again"
+}}"""
+    assert interleaved(loop.format(place='%"sum"')) == loop.format(place='%"sum"')
+    assert "interleave.count" in interleaved(loop.format(place='%".7"'))
 
 
 @pytest.mark.parametrize("features", ["generic", "avx"])

@@ -11,7 +11,7 @@ from flowc.ir.interpret import interpret
 from flowc.ir.loops import For, Statement, children
 from flowc.ir.text import parse_function
 from flowc.lower.program import plan
-from flowc.lower.reduce_cpu import BLOCK, LEAST_ROWS
+from flowc.lower.reduce_cpu import BLOCK, GROUP, GROUPED, LEAST_ROWS
 from flowc.lower.sweep_cpu import TILE
 from flowc.runtime import executable as executable_module
 from flowc.runtime.executable import build
@@ -127,6 +127,74 @@ def test_rows_of_every_length(columns: int) -> None:
         agree(text(f"y: f32[r, C] = {op}", "x: f32[r, C]", "y").replace("C", str(columns)), x)
     agree(text("y: f32[r] = logsumexp(x, axis=(1,))", f"x: f32[r, {columns}]", "y"), x)
     agree(text("y: f32[r] = logsumexp(x, axis=(1,))", "x: f32[r, c]", "y"), x)
+
+
+NORM = text(
+    "m: f32[r, 1] = reduce_mean(x, axis=(1,), keepdims=True); d: f32[r, C] = sub(x, m); q: f32[r, C] = mul(d, d); "
+    "v: f32[r, 1] = reduce_mean(q, axis=(1,), keepdims=True); e: f32[r, 1] = add(v, 1e-05); s: f32[r, 1] = sqrt(e); y: f32[r, C] = div(d, s)",
+    "x: f32[r, C]", "y",
+)  # fmt: skip
+
+
+def test_short_rows_go_through_each_sweep_together() -> None:
+    """So that no row waits for another's last additions."""
+    kernel = kernel_text(SOFTMAX.replace("C", str(GROUPED[-1])))
+    assert kernel.count("for group in parallel(") == 1 and kernel.count("in serial(first, last)") == 3  # the largest, the sum, the quotients
+
+
+@pytest.mark.parametrize("columns", [10, GROUPED[-1] + 1, "c"])
+def test_other_rows_and_rows_with_one_sweep_go_alone(columns: int | str) -> None:
+    for program in (SOFTMAX.replace("C", str(columns)), text("y: f32[r] = reduce_sum(x, axis=(1,))", "x: f32[r, 100]", "y")):
+        assert "group" not in kernel_text(program) and "for row in parallel(" in kernel_text(program)
+
+
+def test_what_is_one_number_for_each_row_is_computed_once_for_it() -> None:
+    kernel = kernel_text(NORM.replace("C", "100"))
+    assert kernel.count("sqrt(") == 1 and kernel.count("/ 100.0") == 2 and kernel.count(" m_of[") == 3  # written, read by the squares and by the quotients
+
+
+def test_a_row_of_numbers_that_every_row_takes_is_no_number_of_the_row() -> None:
+    """In a square domain they have as many elements."""
+    program = text(
+        "t: f32[40] = tanh(w); p: f32[40, 40] = mul(x, t); s: f32[40, 1] = reduce_sum(p, axis=(1,), keepdims=True); y: f32[40, 40] = sub(p, s)",
+        "x: f32[40, 40], w: f32[40]", "y",
+    )  # fmt: skip
+    agree(program, normal(40, 40), normal(40))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5])
+@pytest.mark.parametrize("columns", [1, 7, GROUPED[0], 100, GROUPED[-1], GROUPED[-1] + 1])
+def test_rows_in_groups_of_every_size(rows: int, columns: int) -> None:
+    x = normal(rows, columns)
+    x[1:2], x[2:3, :1], x[3:4, -1:] = -np.inf, np.nan, np.inf
+    with np.errstate(all="ignore"):
+        agree(SOFTMAX.replace("C", "c"), x)
+        agree(SOFTMAX.replace("C", str(columns)), x)
+        if columns > 1:
+            agree(NORM.replace("C", str(columns)), x)
+
+
+def test_rows_of_two_axes_in_groups() -> None:
+    agree(text("y: f32[r, 5, 40] = softmax(x, axis=-1)", "x: f32[r, 5, 40]", "y"), normal(11, 5, 40))
+    agree(text("y: f32[r, 40, 5] = softmax(x, axis=1)", "x: f32[r, 40, 5]", "y"), normal(11, 40, 5))
+
+
+@pytest.mark.parametrize("dtype", ["f16", "f64", "i32"])
+def test_rows_of_other_dtypes_with_several_sweeps(dtype: str) -> None:
+    program = text(
+        f"s: {dtype}[r, 1] = reduce_sum(x, axis=(1,), keepdims=True); d: {dtype}[r, 40] = sub(x, s); m: {dtype}[r] = reduce_max(d, axis=(1,))",
+        f"x: {dtype}[r, 40]", "d, m",
+    )  # fmt: skip
+    numpy = {"f16": np.float16, "f64": np.float64, "i32": np.int32}[dtype]
+    agree(program, RNG.integers(-8, 8, (GROUP + 3, 40)).astype(numpy))
+
+
+def test_the_place_of_an_extreme_of_what_a_row_gives() -> None:
+    program = text(
+        "s: f32[r, 1] = reduce_mean(x, axis=(1,), keepdims=True); d: f32[r, 40] = sub(x, s); q: f32[r, 40] = mul(d, d); "
+        "p: i64[r] = argmax(q, axis=1)", "x: f32[r, 40]", "p, q",
+    )  # fmt: skip
+    agree(program, normal(GROUP + 3, 40))
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64", "i32", "u8"])

@@ -4,8 +4,8 @@
     activation/1k    x * sigmoid(x) + tanh(x): arithmetic decides
     row_sum/1k       sums of rows;   row_softmax, row_norm   rows in, rows out
 
-flowc's programs say how far they are from the limit: each kernel's time against the bytes that it moves and the operations that it
-does, at the rates that this machine reached in the same process.
+flowc's programs say how far they are from the limit: each kernel's time against that of moving its bytes and of its operations, measured
+in turn with it.
 """
 
 from __future__ import annotations
