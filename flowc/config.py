@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from flowc.structs import Struct, replace
 
 BACKENDS = ("cpu", "interpret", "python")
 CONVOLUTIONS = ("auto", "direct", "winograd")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct):
     """What can be set from outside.
 
     threads: worker threads of a run, the calling one counted; backend: `cpu` (compiled), `interpret` (NumPy, node by node) or

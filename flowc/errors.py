@@ -11,15 +11,15 @@ import linecache
 import os
 import sys
 import warnings
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
+
+from flowc.structs import Struct
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(Struct):
     """One line of the user's program: where a node was made."""
 
     file: str

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent / "flowc"
-ROOMS = ("errors", "config", "ir", "ops", "transforms", "lower", "codegen", "runtime", "frontend", "data", "viz", "tensorflow", "cli")
+ROOMS = ("structs", "errors", "config", "ir", "ops", "transforms", "lower", "codegen", "runtime", "frontend", "data", "viz", "tensorflow", "cli")
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -16,7 +16,8 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from flowc.structs import Struct
 
 # numbers that must stay literals: the shape of a tile, the size of a local array, the step of a loop
 _TOKEN = re.compile(
@@ -28,8 +29,7 @@ _TOKEN = re.compile(
 _FIXED = frozenset(keyword.kwlist) | frozenset(dir(builtins))
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(Struct):
     """A kernel without its own names and numbers. numbers: (place in the text, dtype, text of the number) in order."""
 
     key: str
@@ -56,8 +56,7 @@ def form(text: str, fixed: Iterable[str]) -> Form:
     return Form(_TOKEN.sub(canonical, text), tuple(numbers))
 
 
-@dataclass(frozen=True)
-class Shared:
+class Shared(Struct):
     """One function for several kernels. names: the kernels'; text: its source; dtypes: of the parameters that it has more; numbers: for each
     kernel the texts of their values."""
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from flowc.codegen.objects import LoadedProgram, load, pack
 from flowc.codegen.tile_library import expect
+from flowc.structs import Struct, replace
 
 if TYPE_CHECKING:
     from flowc.codegen.cache import Cache
@@ -147,16 +147,17 @@ def _attributes(function: Any, item: TypedFunction) -> None:
         function.attributes.add("noinline" if pointers else "alwaysinline")
 
 
-@dataclass(frozen=True, eq=False)
-class Compiled:
+class Compiled(Struct, eq=False):
     """A program ready to be called. entry: the address of `void program(int64 tid, int64 nthreads, int64 *args)`, valid while this lives;
     name: in the cache; source_path: the generated file, or `<flowc ...>` where no folder could be written to; code: the object code."""
+
+    __slots__ = ("__weakref__",)
 
     entry: int
     name: str
     source_path: str
     code: bytes
-    loaded: LoadedProgram = field(repr=False)
+    loaded: LoadedProgram
 
 
 _programs: WeakValueDictionary[str, Any] = WeakValueDictionary()

@@ -16,7 +16,6 @@ address of the times that it notes before and after each kernel.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 
 from flowc.codegen.printer import SourcePrinter
 from flowc.codegen.shared import SharedFunctions
@@ -25,6 +24,7 @@ from flowc.ir.dims import Sym, symbols
 from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Store, Tile
 from flowc.lower.memory import Place
 from flowc.lower.program import SHARED_WORK, Program
+from flowc.structs import Struct
 
 # loop IR function -> name in flowc.codegen.intrinsics; infix ones print as operators
 CALLS = {
@@ -33,8 +33,7 @@ CALLS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct):
     """A generated file. entry: its entry's name; signatures: for each function its parameters' types ("i64", "f32*", "f32*!" where written)."""
 
     text: str

@@ -14,12 +14,12 @@ CUDA's `math` lacks stand in the file as device functions, which Numba inlines, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from flowc.codegen.printer import SourcePrinter
 from flowc.ir.loops import Alloc, Apply, For, Kernel, Load, Store, Tile
 from flowc.ir.types import I64, DType
 from flowc.lower.schedule_cuda import Launch
+from flowc.structs import Struct
 
 # loop IR function -> name in Python's math, which the CUDA compiler knows for f32 and f64
 MATH = {
@@ -80,8 +80,7 @@ HELPERS = {
 }
 
 
-@dataclass(frozen=True)
-class CudaSource:
+class CudaSource(Struct):
     """A generated file. signatures: for each kernel its parameters' types ("f32*", "f32*!" where written, "u8*" of truth values, "i64")."""
 
     text: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from flowc.codegen.clock import clock_text
 from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
 from flowc.codegen.source import TypedFunction, typed_functions
 from flowc.codegen.tile_text import tile_name
+from flowc.structs import replace
 
 i1, i32, i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from flowc.codegen import alike, scalars
+from flowc.structs import Struct
 
 CONSTANTS: dict[str, Any] = {
     "i8": np.int8, "i16": np.int16, "i32": np.int32, "i64": np.int64, "u8": np.uint8, "u16": np.uint16, "u32": np.uint32,
@@ -28,8 +28,7 @@ CONSTANTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(Struct):
     """A kernel that is another function with numbers for its last parameters. function: stands for it where it is called, its body is empty."""
 
     function: Callable[..., Any]
@@ -41,8 +40,7 @@ class Copy:
         return self.function.__name__
 
 
-@dataclass(frozen=True)
-class TypedFunction:
+class TypedFunction(Struct):
     """A function of generated source with the names of its parameters' types, and of its result's.
 
     copies: the kernels that it was made for, where it is a form that they share (see `alike`); itself it is called nowhere then.

@@ -18,17 +18,16 @@ import ast
 import inspect
 import re
 import struct
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from flowc.codegen.barrier import pause
+from flowc.structs import Struct
 
 _LLVM = {"int": "i32", "double": "double", "void": "void", "Py_ssize_t": "i64", "int64_t": "i64"}
 
 
-@dataclass(frozen=True)
-class Extern:
+class Extern(Struct):
     """A C function that native code calls. types: of its parameters, and of its result, as LLVM spells them."""
 
     name: str
@@ -39,8 +38,7 @@ class Extern:
         raise TypeError(f"{self.name} is called by native code only")
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct):
     """An address that the loader knows: of a type, of an object that lives as long as the process."""
 
     name: str

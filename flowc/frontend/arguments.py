@@ -10,7 +10,6 @@ import builtins
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,14 @@ from flowc.ir.dims import Dim, Sym
 from flowc.ir.types import BOOL, F32, I32, I64, DType, TensorType, as_dtype
 from flowc.runtime.desks import ARRAY, CONVERT, FLOAT, INT
 from flowc.runtime.prepared import Form
+from flowc.structs import Struct
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 BATCH = Sym.named("batch")
 """The symbol of the first axis of the arguments named in `batch=`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Argument:
+class Argument(Struct, eq=False):
     """One leaf: its value, the type that it is traced with, its extents in this call, and the name of its placeholder."""
 
     value: Any
@@ -37,8 +36,7 @@ class Argument:
     name: str
 
 
-@dataclass(frozen=True, eq=False)
-class Signature:
+class Signature(Struct, eq=False):
     """A function's parameters. declared: types by name; batch: names whose leaves' first axis is symbolic; static: names kept as Python values."""
 
     parameters: inspect.Signature

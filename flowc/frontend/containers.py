@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
+
+from flowc.structs import Struct
 
 STATIC_TYPES = (str, bytes, type(None), type, range, slice)
 """Values that can be no array: they belong to the structure."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Structure:
+class Structure(Struct):
     """The shape of a nest. kind: `leaf`, `static` (a Python value kept as it is) or the container's class; keys: its keys or fields."""
 
     kind: Any
@@ -36,7 +36,7 @@ class Structure:
         items = [child._build(leaves) for child in self.children]
         if issubclass(self.kind, Mapping):
             return self.kind(zip(self.keys, items, strict=True))
-        if dataclasses.is_dataclass(self.kind):
+        if _is_dataclass(self.kind):
             return self.kind(**dict(zip(self.keys, items, strict=True)))  # type: ignore[operator, arg-type]
         if hasattr(self.kind, "_fields"):
             return self.kind(*items)
@@ -51,7 +51,7 @@ class Structure:
         """A readable path of each leaf: `params["w"]`, `params[0]`, `state.mean`."""
         if self.kind == "leaf":
             return [prefix]
-        dotted = self.kind != "static" and (dataclasses.is_dataclass(self.kind) or hasattr(self.kind, "_fields"))
+        dotted = self.kind != "static" and (_is_dataclass(self.kind) or hasattr(self.kind, "_fields"))
         found: list[str] = []
         for key, child in zip(self.keys, self.children, strict=True):
             found += child.paths(f"{prefix}.{key}" if dotted else f"{prefix}[{key!r}]")
@@ -81,13 +81,20 @@ def _flatten(value: Any, leaves: list[Any], is_leaf: Callable[[Any], bool] | Non
     if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
         names = getattr(kind, "_fields", range(len(value)))
         return Structure(kind, tuple(names), tuple(_flatten(item, leaves, is_leaf) for item in value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = tuple(field.name for field in dataclasses.fields(value) if field.init)
-        return Structure(kind, fields, tuple(_flatten(getattr(value, name), leaves, is_leaf) for name in fields))
+    if _is_dataclass(kind):
+        from dataclasses import fields
+
+        names = tuple(field.name for field in fields(value) if field.init)
+        return Structure(kind, names, tuple(_flatten(getattr(value, name), leaves, is_leaf) for name in names))
     if isinstance(value, STATIC_TYPES) or (callable(value) and not hasattr(value, "__array__")):
         return static(value)
     leaves.append(value)
     return LEAF
+
+
+def _is_dataclass(kind: Any) -> bool:
+    """As `dataclasses` says it, which is imported only for a program that has one."""
+    return hasattr(kind, "__dataclass_fields__")
 
 
 def static(value: Any) -> Structure:

@@ -18,7 +18,6 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,7 @@ from flowc.runtime.desks import FUNCTION, LAST, LIST, ONE, TUPLE
 from flowc.runtime.executable import Executable, build
 from flowc.runtime.prepared import Entry, Form, Prepared, desk
 from flowc.runtime.slices import Sliced
+from flowc.structs import Struct, field
 from flowc.transforms.extract import Extraction, extract, identifier
 from flowc.transforms.pipeline import names as pass_names
 from flowc.transforms.pipeline import optimize
@@ -54,8 +54,7 @@ class TraceGraph(Graph):
     """The graph of one tracing: inside it, compiled functions become part of the one that calls them."""
 
 
-@dataclass(eq=False)
-class Trace:
+class Trace(Struct, frozen=False, eq=False):
     """One tracing: a Function for arguments of one structure and one set of declared types.
 
     places: for each leaf of the answer the position of its result; structure: the answer's.
@@ -68,8 +67,7 @@ class Trace:
     executables: dict[Any, Plan] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
-class Plan:
+class Plan(Struct, frozen=False, eq=False):
     """What runs for one pattern of shapes: arguments to arrays, the Executable, its results to the answer."""
 
     function: Function
@@ -81,6 +79,8 @@ class Plan:
     calls: dict[Any, Prepared | Sliced] = field(default_factory=dict)
     latest: Prepared | Sliced | None = None
     counter: np.ndarray = field(default_factory=lambda: np.zeros((), np.uint64))
+
+    __slots__ = ("pack",)
 
     def __post_init__(self) -> None:
         # the commonest answers, a row of different results in their order, and one result, need no rebuilding

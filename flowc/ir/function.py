@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from flowc.ir.node import Node, Value, attribute_key, make, walk
 from flowc.ir.op import OPS, Kind, Op, define
 from flowc.ir.shown import Shown
 from flowc.ir.types import DType, TensorType, Type, as_dtype
+from flowc.structs import Struct
 
 
 def _no_eval(*_: Any, **__: Any) -> Any:
@@ -53,8 +53,7 @@ def scalar_value(node: Node) -> bool | int | float | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
-class Function(Shown):
+class Function(Shown, Struct, eq=False):
     """params, nodes in execution order, results; `updates` pairs a param with the value it takes when the run has ended.
 
     A Module is a Function whose nodes call other Functions (`call`).

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
 
 from flowc.errors import Location
 from flowc.ir.dims import Call, Dim, Sym
 from flowc.ir.types import BOOL, I64, U32, DType
+from flowc.structs import Struct, fields
 
 # expressions
 
@@ -24,6 +24,7 @@ from flowc.ir.types import BOOL, I64, U32, DType
 class Expr:
     """A typed scalar. Arithmetic makes bigger expressions; Python numbers take the other operand's dtype."""
 
+    __slots__ = ()
     dtype: DType
 
     def __add__(self, other: Operand) -> Expr:
@@ -81,22 +82,19 @@ class Expr:
 Operand = Expr | int | float | bool
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Const(Expr):
+class Const(Expr, Struct, eq=False):
     value: bool | int | float
     dtype: DType
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Var(Expr):
+class Var(Expr, Struct, eq=False):
     """A loop's index, a `Let`'s name, an extent, or a register made by `Alloc`."""
 
     name: str
     dtype: DType
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Load(Expr):
+class Load(Expr, Struct, eq=False):
     """`buffer[index]`."""
 
     buffer: str
@@ -104,8 +102,7 @@ class Load(Expr):
     dtype: DType
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Apply(Expr):
+class Apply(Expr, Struct, eq=False):
     """`function(args)`, one of FUNCTIONS."""
 
     function: str
@@ -113,8 +110,7 @@ class Apply(Expr):
     dtype: DType
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Select(Expr):
+class Select(Expr, Struct, eq=False):
     """`yes if condition else no`; only the chosen side is loaded from, so a condition may guard an index."""
 
     condition: Expr
@@ -126,8 +122,7 @@ class Select(Expr):
         return self.yes.dtype
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Cast(Expr):
+class Cast(Expr, Struct, eq=False):
     """`dtype(x)`, as NumPy's astype does."""
 
     dtype: DType
@@ -254,11 +249,10 @@ def index(value: int) -> Expr:
 # statements
 
 
-class Statement:
+class Statement(Struct, eq=False):
     pass
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class For(Statement):
     """`for var in kind(start, stop)`.
 
@@ -273,7 +267,6 @@ class For(Statement):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Let(Statement):
     """`name = value`, once."""
 
@@ -281,7 +274,6 @@ class Let(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Alloc(Statement):
     """A register (`size` None) with a start value, or a small array of `size` elements local to the thread, or `shared` by a CUDA block."""
 
@@ -292,7 +284,6 @@ class Alloc(Statement):
     shared: bool = False
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Store(Statement):
     """`buffer[index] = value`, or with `combine` (add, mul, min, max) `buffer[index] = combine(buffer[index], value)`.
 
@@ -305,25 +296,21 @@ class Store(Statement):
     combine: str | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class If(Statement):
     condition: Expr
     body: tuple[Statement, ...]
     orelse: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Barrier(Statement):
     """All threads of the run (CPU) or of the block (CUDA) meet."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Comment(Statement):
     text: str
     loc: Location | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class Tile(Statement):
     """A register tile of a contraction, the one statement that printers spell as a library primitive.
 
@@ -363,8 +350,7 @@ class Tile(Statement):
         return isinstance(self.count, Const) and self.count.value == 1
 
 
-@dataclass(frozen=True, eq=False)
-class Buffer:
+class Buffer(Struct, eq=False):
     """A kernel's array argument: `size` elements of `dtype`, flat. role: in, out or inout."""
 
     name: str
@@ -373,15 +359,14 @@ class Buffer:
     role: str = "in"
 
 
-@dataclass(frozen=True, eq=False)
-class Kernel:
+class Kernel(Struct, eq=False):
     """One kernel: buffers, then the extents (i64) that its code uses, then the body; how: the method of its loops, in words, for `flowc explain`."""
 
     name: str
     buffers: tuple[Buffer, ...]
     extents: tuple[str, ...]
     body: tuple[Statement, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     how: str = ""
 
     def __str__(self) -> str:
@@ -390,8 +375,7 @@ class Kernel:
         return print_kernel(self)
 
 
-@dataclass(frozen=True, eq=False)
-class NestPlan:
+class NestPlan(Struct, eq=False):
     """A loop nest with scratch memory: `workspaces` are (name, dtype, size) of buffers whose content lives within the kernel's run; how: the
     method, where there were several to choose from."""
 
@@ -421,7 +405,7 @@ def expressions(statement: Statement) -> Iterator[Expr]:
         case If():
             yield statement.condition
         case Tile():
-            yield from (value for item in fields(Tile) if isinstance(value := getattr(statement, item.name), Expr))
+            yield from (value for name in fields(Tile) if isinstance(value := getattr(statement, name), Expr))
 
 
 def operands(expr: Expr) -> tuple[Expr, ...]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 
 import numpy as np
 
@@ -49,6 +48,7 @@ from flowc.ir.loops import (
 )  # fmt: skip
 from flowc.ir.text import parse_dim
 from flowc.ir.types import BOOL, DTYPES, I64, DType
+from flowc.structs import fields
 
 _OPERATORS: dict[str, ast.AST] = {
     "add": ast.Add(), "sub": ast.Sub(), "mul": ast.Mult(), "div": ast.Div(), "floordiv": ast.FloorDiv(), "mod": ast.Mod(), "bitand": ast.BitAnd(),
@@ -118,7 +118,7 @@ class KernelPrinter:
                 place = statement.loc.short if statement.loc is not None else ""
                 yield f"{indent}# {'  '.join(part for part in (statement.text, place) if part)}".rstrip()
             case Tile():
-                shown = [item.name for item in fields(Tile) if not (statement.is_single and item.name in SEVERAL)]
+                shown = [name for name in fields(Tile) if not (statement.is_single and name in SEVERAL)]
                 parts = [f"{name}={_tile_value(getattr(statement, name))}" for name in shown]
                 yield f"{indent}tile({', '.join(parts)})"
             case _:
@@ -333,20 +333,20 @@ class _Parser:
 
     def tile(self, tree: ast.stmt, given: dict[str, ast.expr]) -> Tile:
         values: dict[str, object] = {}
-        for item in fields(Tile):
-            if item.name not in given:
-                if item.name in SEVERAL:
+        for name in fields(Tile):
+            if name not in given:
+                if name in SEVERAL:
                     continue
-                raise self.fail(tree, f"tile without {item.name}")
-            value = given[item.name]
-            match item.name:
+                raise self.fail(tree, f"tile without {name}")
+            value = given[name]
+            match name:
                 case "out" | "a" | "b" | "dtype":
                     assert isinstance(value, ast.Name)
-                    values[item.name] = DTYPES[value.id] if item.name == "dtype" else value.id
+                    values[name] = DTYPES[value.id] if name == "dtype" else value.id
                 case "block":
-                    values[item.name] = ast.literal_eval(value)
+                    values[name] = ast.literal_eval(value)
                 case _:
-                    values[item.name] = self.expr(value)
+                    values[name] = self.expr(value)
         return Tile(**values)  # type: ignore[arg-type]
 
     def expr(self, tree: ast.expr, expected: DType | None = None) -> Expr:

@@ -7,13 +7,13 @@ every level asks the record: `infer` types a node, `eval` is its meaning, `vjp` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from flowc.errors import UndecidedError
 from flowc.ir.dims import Shape
 from flowc.ir.types import DType, TensorType, TupleType, Type
+from flowc.structs import Struct, field
 
 
 class Kind(Enum):
@@ -38,8 +38,7 @@ class Effect(Enum):
     GROUP = "group"  # nothing but control edges
 
 
-@dataclass(frozen=True)
-class Scalar:
+class Scalar(Struct):
     """Lowering of a MAP op: one expression in loop IR text over the operands' names (`"max(x, 0.0)"`).
 
     A literal takes the dtype of the expression it stands in. Functions are those of `flowc.ir.loops.FUNCTIONS`.
@@ -53,8 +52,7 @@ class Scalar:
         return self.text.format(**attrs) if "{" in self.text else self.text
 
 
-@dataclass(frozen=True)
-class Fold:
+class Fold(Struct):
     """Lowering of a REDUCE op: start value, and how an element joins: both loop IR text over `acc` and `x`.
 
     `init` is a number, or "lowest" / "highest" for the dtype's limits (infinities for floats).
@@ -64,8 +62,7 @@ class Fold:
     combine: str
 
 
-@dataclass(frozen=True)
-class ArgFold:
+class ArgFold(Struct):
     """Lowering of argmax and argmin: the place of the first element is the start; a later element `x` takes over from the best so
     far, `best`, where `better` (loop IR text) holds. `extreme` reduces to the element itself."""
 
@@ -73,8 +70,7 @@ class ArgFold:
     extreme: Fold
 
 
-@dataclass(frozen=True)
-class Element:
+class Element(Struct):
     """Lowering by the value at one output index.
 
     `value(at, index, types, result, attrs)` returns a loop IR expression: `at(i, idx)` loads operand i at a tuple of index
@@ -93,8 +89,7 @@ class Element:
     repeats: bool = False
 
 
-@dataclass(frozen=True)
-class Nest:
+class Nest(Struct):
     """Lowering by a loop nest of its own.
 
     `build(inputs, out, types, result, attrs)` returns the statements that fill the result's buffer: `inputs` are the operands' flat
@@ -109,8 +104,7 @@ class Nest:
 Lowering = Scalar | Fold | ArgFold | Element | Nest
 
 
-@dataclass(frozen=True, eq=False)
-class Op:
+class Op(Struct, eq=False):
     """One op.
 
     operands: their names, in order (a name starting with `*` takes any number); attrs: names with default values

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from flowc.ir.function import CONSTANT, Builder, Function, rebuild
 from flowc.ir.node import Node
 from flowc.ir.op import OPS
 from flowc.ir.types import DTYPES, DType, TensorType
+from flowc.structs import Struct, field
 
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "logical_and", "logical_or", "logical_xor", "equal", "not_equal"})
 
@@ -28,18 +28,15 @@ Guard = Callable[[Bindings], bool]
 Visit = Callable[[Builder, Node], Node | None]
 
 
-@dataclass(frozen=True)
-class _Name:
+class _Name(Struct):
     name: str
 
 
-@dataclass(frozen=True)
-class _Number:
+class _Number(Struct):
     value: bool | int | float
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(Struct):
     op: str
     args: tuple[_Pattern, ...]
     attrs: tuple[tuple[str, Any], ...]  # values are _Name or plain
@@ -48,8 +45,7 @@ class _Call:
 _Pattern = _Name | _Number | _Call
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct):
     """`pattern` becomes `replacement`, where `guard(bindings)` allows it (operands are Nodes, attributes plain values)."""
 
     pattern: str
@@ -60,8 +56,7 @@ class Rule:
         return f"{self.pattern} -> {self.replacement}"
 
 
-@dataclass
-class RuleSet:
+class RuleSet(Struct, frozen=False):
     """Rules compiled once, looked up by the root's op; the first that fits is taken."""
 
     rules: Sequence[Rule]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from flowc.ir.dims import Dim, Shape, product, substitute
+from flowc.structs import Struct
 
 
-@dataclass(frozen=True)
-class DType:
+class DType(Struct):
     """An element type. `name` is the IR's (`f32`), `long_name` TensorFlow's and NumPy's (`float32`)."""
 
     name: str
@@ -110,8 +109,7 @@ def as_dtype(value: object) -> DType:
     return found
 
 
-@dataclass(frozen=True)
-class TensorType:
+class TensorType(Struct):
     """dtype and shape; `shape` is None only in a Graph, where even the rank may be unknown."""
 
     dtype: DType
@@ -150,8 +148,7 @@ class TensorType:
     __repr__ = __str__
 
 
-@dataclass(frozen=True)
-class TupleType:
+class TupleType(Struct):
     """The type of a node with several results (a call), or with none (a group of operations)."""
 
     items: tuple[TensorType, ...]

@@ -11,7 +11,6 @@ through index by index, in NumPy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from flowc.ir.loops import (
     operands,
 )
 from flowc.ir.types import I64
+from flowc.structs import Struct, replace
 
 MOST_LANES = 1 << 20
 """Iterations that are looked at one by one; of longer loops so many are drawn, and the count is an estimate."""
@@ -51,8 +51,7 @@ LONG = frozenset(
 """Functions of floats that are no single instruction, or one that takes far longer than the others."""
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(Struct):
     """What one run does.
 
     flops: functions of floats applied, a multiply-add counted twice, a transcendental or a comparison once; slots: what takes one

@@ -11,7 +11,6 @@ epilogue's stores. A nest that adds to its result in several places (or reads it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from flowc.ir import loops
 from flowc.ir.function import CONSTANT
@@ -21,6 +20,7 @@ from flowc.ir.op import Kind
 from flowc.ir.types import I64
 from flowc.lower.element import ZERO, Flat, Index, taken_apart, unravel
 from flowc.lower.kernel import KernelBuilder, spread
+from flowc.structs import replace
 from flowc.transforms.groups import is_view, squeezed
 
 

@@ -8,7 +8,6 @@ kernel = finish(k)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,11 +22,11 @@ from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Elements, Flat, Index, hint, located, ravel
 from flowc.lower.rename import symbol_names
+from flowc.structs import Struct, field
 from flowc.transforms.groups import is_reduction, is_view, squeezed
 
 
-@dataclass
-class KernelBuilder:
+class KernelBuilder(Struct, frozen=False):
     """What is known of one kernel while its loops are made."""
 
     f: Function

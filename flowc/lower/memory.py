@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from flowc.ir.dims import Dim
@@ -18,11 +17,11 @@ from flowc.ir.function import CONSTANT, PARAM, Function
 from flowc.ir.node import Node
 from flowc.ir.op import Kind, Nest
 from flowc.ir.types import DType
+from flowc.structs import Struct, field
 from flowc.transforms.groups import is_reduction, is_view, reduction_axes, squeezed
 
 
-@dataclass(eq=False)
-class Place:
+class Place(Struct, frozen=False, eq=False):
     """Where a value lies. kind: param, result, constant or slot; `position` counts within the kind."""
 
     kind: str
@@ -32,8 +31,7 @@ class Place:
     node: Node | None = None
 
 
-@dataclass
-class Slot:
+class Slot(Struct, frozen=False):
     """A piece of the arena: the (dtype, size) of each value that lives there."""
 
     values: list[tuple[DType, Dim]] = field(default_factory=list)

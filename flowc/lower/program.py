@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from flowc.ir.dims import Dim, Sym, symbols
@@ -13,14 +12,14 @@ from flowc.ir.op import Kind
 from flowc.lower.memory import Place, Planner, Slot, source
 from flowc.lower.reduce_cpu import is_costly
 from flowc.lower.schedule_cpu import schedule
+from flowc.structs import Struct
 
 ACCESS = 6  # an element read or written, in multiply-adds of a product, which are 80 to a nanosecond (AVX2)
 SHARED_WORK = 400_000  # multiply-adds of a product, or what takes as long: 5 microseconds of one thread; below, meeting costs more than it brings
 FUNCTION = 45  # an element of a transcendental function
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
+class Step(Struct, eq=False):
     """One kernel run: where each of its buffers lies; `barrier`: threads meet before it; `call`: its node in `main`."""
 
     kernel: Kernel
@@ -61,8 +60,7 @@ class Step:
         return True if loose or self._contractions else work if isinstance(work, Sym) else work >= SHARED_WORK
 
 
-@dataclass(frozen=True, eq=False)
-class Program:
+class Program(Struct, eq=False):
     """What the printer prints and the executable runs.
 
     places: every place but slots shared by several values appears once; extents: symbols in the order of the argument table;

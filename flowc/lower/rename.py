@@ -9,7 +9,6 @@ is built with stand-ins for those (`$0`, `$out`, `$b`), which no name of its own
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
 from typing import Any
 
 from flowc.ir import loops
@@ -19,6 +18,7 @@ from flowc.ir.loops import Alloc, Expr, For, Let, NestPlan, Statement
 from flowc.ir.node import Node
 from flowc.ir.op import Nest
 from flowc.ir.types import TensorType
+from flowc.structs import fields, replace
 
 _NAMES = {"var", "name", "buffer", "out", "a", "b"}  # the fields of expressions and statements that are names of variables or buffers
 
@@ -66,32 +66,32 @@ def _bound(statements: Iterable[Statement]) -> Iterator[str]:
 
 def _statement(s: Any, names: Mapping[str, str]) -> Any:
     changed = {}
-    for item in fields(s):
-        old = getattr(s, item.name)
+    for field in fields(s):
+        old = getattr(s, field)
         if isinstance(old, Expr):
             new: Any = _expr(old, names)
         elif isinstance(old, tuple) and old and isinstance(old[0], Statement):
             new = tuple(_statement(inner, names) for inner in old)
-        elif item.name in _NAMES and isinstance(old, str):
+        elif field in _NAMES and isinstance(old, str):
             new = names.get(old, old)
         else:
             continue
         if new is not old:
-            changed[item.name] = new
+            changed[field] = new
     return replace(s, **changed) if changed else s
 
 
 def _expr(e: Any, names: Mapping[str, str]) -> Any:
     changed = {}
-    for item in fields(e):
-        old = getattr(e, item.name)
+    for field in fields(e):
+        old = getattr(e, field)
         if isinstance(old, Expr):
             new: Any = _expr(old, names)
-        elif item.name == "args":
+        elif field == "args":
             new = tuple(_expr(x, names) for x in old)
-        elif item.name in ("name", "buffer"):
+        elif field in ("name", "buffer"):
             new = names.get(old, old)
         else:
             continue
-        changed[item.name] = new
+        changed[field] = new
     return replace(e, **changed) if changed else e

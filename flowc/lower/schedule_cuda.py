@@ -13,7 +13,6 @@ Chunks depend on extents only and parts join in a fixed order, without atomics: 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from flowc.errors import FlowcError
 from flowc.ir import loops
@@ -42,6 +41,7 @@ from flowc.lower.kernel import (
     spread,
 )
 from flowc.lower.rename import nest_plan
+from flowc.structs import Struct, replace
 from flowc.transforms.groups import is_reduction, reduction_axes, squeezed
 
 THREADS = 128  # of a block whose threads have an element each
@@ -53,8 +53,7 @@ ROWS = 64  # least rows of one thread's part of a column reduction
 MOST_CHUNKS = 64
 
 
-@dataclass(frozen=True, eq=False)
-class Launch:
+class Launch(Struct, eq=False):
     """One kernel launch: `kernel` on `blocks` blocks of `threads` threads; left out where an extent of 0 makes `blocks` 0.
 
     Launches of one schedule run one after the other and have the same buffers: params, results, then scratch (role workspace) that lives

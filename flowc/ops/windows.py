@@ -9,7 +9,6 @@ TensorFlow does. Extents may be symbols.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,10 @@ from flowc.ir.loops import Expr, For, If, Load, Operand, Store, extent, index, l
 from flowc.ir.types import DType, TensorType
 from flowc.ops.inference import shape_text
 from flowc.ops.tiles import over, var, vector
+from flowc.structs import Struct
 
 
-@dataclass(frozen=True)
-class WindowAxis:
+class WindowAxis(Struct):
     """One spatial axis: `places` windows of `window` elements, `dilation` apart, over `size` elements with `padding` around them."""
 
     size: Dim

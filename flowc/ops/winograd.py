@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
@@ -25,6 +24,7 @@ from flowc.ir.dims import Dim, ceildiv, minimum
 from flowc.ir.loops import Alloc, Barrier, Expr, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
 from flowc.ir.types import F32, DType
 from flowc.ops.tiles import ZERO, over, serial, smaller, unit, var, vector
+from flowc.structs import Struct
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 
@@ -39,8 +39,7 @@ MOST_CHUNKS = 16  # parts of the tiles whose filter gradients are summed apart, 
 FEWEST_BLOCKS, LEAST_TILES = 4, 4  # of a small batch: one block would leave all threads idle but one, and each reads all weights
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(Struct):
     """F(m x m, r x r): its matrices act on the left of a column. `back` is A^T [m, n], `filter` G [n, r], `data` B^T [n, n]."""
 
     m: int
@@ -201,8 +200,7 @@ def transposed(matrix: Matrix) -> Matrix:
 # loops
 
 
-@dataclass(frozen=True)
-class Channels:
+class Channels(Struct):
     """`count` channels of images, from `first` on, `most` at the most; `extents`: of an image, `every`: all its channels."""
 
     buffer: str

@@ -14,7 +14,6 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from flowc.ir.types import TensorType
 from flowc.runtime import native
 from flowc.runtime.arena import Arena, address
 from flowc.runtime.layout import Layout, Row, layout
+from flowc.structs import Struct
 
 if TYPE_CHECKING:
     from flowc.ir.loops import Kernel
@@ -47,8 +47,7 @@ PARALLEL_WORK = 1_000_000.0  # estimated work (`Layout.work`) of a run below whi
 KEPT_BINDINGS = 16  # sets of extents whose memory is kept
 
 
-@dataclass(eq=False)
-class Binding:
+class Binding(Struct, frozen=False, eq=False):
     """What one set of extents comes to. `table` holds addresses and extents; `offsets` says where in the arena each slot begins, and after
     the last one the whole size; `generation`: the arena's when the table was filled."""
 

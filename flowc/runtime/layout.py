@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,14 +20,14 @@ import numpy as np
 
 from flowc.ir.dims import Dim, substitute
 from flowc.ir.types import DType
+from flowc.structs import Struct
 
 if TYPE_CHECKING:
     from flowc.codegen.cpu import Source
     from flowc.lower.program import Program
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct):
     """A place that the program is given the address of. slot: in the table; kind: param, result, constant, or slot, a piece of the arena;
     position: within the kind; size: elements. Places that hold different values at different times have a row for each, with one slot."""
 
@@ -39,8 +38,7 @@ class Row:
     size: Dim
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct):
     """A result: the row where it lies after the run, its type."""
 
     row: int
@@ -48,8 +46,7 @@ class Result:
     dims: tuple[Dim, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Layout:
+class Layout(Struct, eq=False):
     """first_extent: the slot of the first of `extents`; pieces: for each piece of the arena the bytes of what lives there; copies: (param, row)
     of updates that could not be made in place; light_work: `Step.light_work` of all kernels; products: how many contractions have which three
     sizes; the work of one is the root of their product: of a matmul (mk)(kn)(mn) that is m*n*k."""

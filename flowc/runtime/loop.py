@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from flowc.runtime import desks, looping, threads
 from flowc.runtime.arena import address
 from flowc.runtime.prepared import Prepared
 from flowc.runtime.slices import Sliced
+from flowc.structs import Struct
 
 CHUNK = 0.02  # seconds that one native call takes
 MOST_CHOSEN = 1 << 20  # row numbers that are worked out at once
@@ -59,8 +59,7 @@ class Batches:
         return found[:steps]
 
 
-@dataclass(frozen=True, eq=False)
-class Data:
+class Data(Struct, eq=False):
     """A fed param that gets a batch of the rows of `array` at every step."""
 
     array: np.ndarray

@@ -17,7 +17,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from flowc.lower.program import Program, Step
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
 from flowc.runtime.limits import CALLS, Limits, Probe, applying, arrays, measure, moving, products, singles
+from flowc.structs import replace
 
 if TYPE_CHECKING:
     from flowc.runtime.executable import Executable

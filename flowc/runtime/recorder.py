@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flowc.runtime import native
+from flowc.structs import Struct, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +32,7 @@ active: tuple[Recorder, ...] = ()
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
+class Run(Struct, eq=False):
     """One call from the user's program. begin, ready, end: nanoseconds of time.perf_counter_ns when it began, when the program was there
     to be entered, and when the answer was; built: whether the program had to be made; thread, thread_name: the caller's."""
 
@@ -55,7 +54,7 @@ class Recorder:
         self.begin = 0
 
     def start(self) -> None:
-        """Record from now on, the runs of all threads. RuntimeError where it runs already."""
+        """Struct from now on, the runs of all threads. RuntimeError where it runs already."""
         global active
         with _lock:
             if self in active:
@@ -65,7 +64,7 @@ class Recorder:
             native.pause()
 
     def stop(self) -> None:
-        """Record no more; a second time does nothing."""
+        """Struct no more; a second time does nothing."""
         global active
         with _lock:
             if self in active:

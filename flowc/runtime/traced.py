@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,10 +19,10 @@ import numpy as np
 from flowc.config import override
 from flowc.runtime.arena import address
 from flowc.runtime.executable import Binding, Executable
+from flowc.structs import Struct
 
 
-@dataclass(frozen=True, eq=False)
-class Launch:
+class Launch(Struct, eq=False):
     """One run of a compiled program. begin, end: nanoseconds when it was entered and left; times: i64[thread, kernel, 2], 0 where a thread had no part."""
 
     executable: Executable

@@ -12,19 +12,18 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from flowc.errors import FeedError, FetchError
 from flowc.ir.function import Builder, Function
 from flowc.ir.node import Node, describe
 from flowc.ir.op import Effect
 from flowc.ir.types import TensorType
+from flowc.structs import Struct
 
 _LOWERED = {"assign": None, "assign_add": "add", "assign_sub": "sub"}
 
 
-@dataclass(frozen=True, eq=False)
-class Extraction:
+class Extraction(Struct, eq=False):
     """A Function and how its params and results belong to the Graph.
 
     function's params are `feeds`, then `variables`, then the run counter where `uses_counter`. reads: variables whose old value matters;

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from enum import Enum
 
 from flowc.ir.dims import Shape
 from flowc.ir.node import Node
 from flowc.ir.op import Element, Kind, Nest, Scalar
 from flowc.ops.inference import normal_axes
+from flowc.structs import Struct, field
 
 
 class Form(Enum):
@@ -25,8 +25,7 @@ class Form(Enum):
     NEST = "nest"  # a contraction or another loop nest, then what is computed at each index of its result
 
 
-@dataclass(eq=False)
-class Group:
+class Group(Struct, frozen=False, eq=False):
     """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `root` the NEST's node;
     `first`, `last` the positions of its members."""
 

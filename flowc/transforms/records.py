@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from flowc.ir.dims import Dim
 from flowc.ir.function import Function
+from flowc.structs import Struct, field
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct):
     """One decision.
 
     kind: `fused`, `kept` (apart), `rewritten`, `placed`; rule: the pass; nodes: names; saved: bytes that need no memory; kernels: of what is
@@ -29,8 +28,7 @@ class Decision:
         return f"{self.kind:9} {' -> '.join(self.nodes)}: {self.reason}{gain}"
 
 
-@dataclass
-class Records:
+class Records(Struct, frozen=False):
     """Decisions in the order in which they were taken."""
 
     decisions: list[Decision] = field(default_factory=list)

@@ -16,17 +16,16 @@ would take too much memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flowc.ir.dims import Dim, Shape, Sym, symbols
 from flowc.ir.function import CONSTANT, Builder, Function, is_anonymous
 from flowc.ir.node import Node
 from flowc.ir.types import TensorType
+from flowc.structs import Struct
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+class Split(Struct, eq=False):
     """rows: params -> values with rows; rest: the params of `f` and then those values -> what `f` gives; symbol: of the batch's extent;
     params: for each param of `rows` its position in `f` and whether it has rows itself."""
 

@@ -9,7 +9,6 @@ Where that cannot be typed (a reshape that fits one batch size only) the extents
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from flowc.errors import FeedError, FlowcError, ShapeError
 from flowc.ir import dims
@@ -19,6 +18,7 @@ from flowc.ir.node import Node, map_dims
 from flowc.ir.reserved import unreserved
 from flowc.ir.types import TensorType, Type
 from flowc.ir.verify import verify
+from flowc.structs import Struct, field
 from flowc.transforms.autodiff import inline_calls
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -52,8 +52,7 @@ def specialize(f: Function, shapes: Sequence[Sequence[int]]) -> Function:
     return Specializer(f).specialize(shapes)[1]
 
 
-@dataclass
-class _Special:
+class _Special(Struct, frozen=False):
     """One answer: the Function, and the pairs of extents that must turn out equal for it to be right."""
 
     function: Function
@@ -70,8 +69,7 @@ class _Special:
         return all(dims.substitute(left, extents) == dims.substitute(right, extents) for left, right in self.assumed)
 
 
-@dataclass
-class Specializer:
+class Specializer(Struct, frozen=False):
     """The specializations of one Function: each is made once."""
 
     f: Function

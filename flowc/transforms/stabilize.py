@@ -11,7 +11,6 @@ that cancel: `(ct / s) * s` becomes `ct`, its limit where s underflows to 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from flowc.errors import FlowcError
 from flowc.ir.dims import Shape
@@ -20,6 +19,7 @@ from flowc.ir.node import Node
 from flowc.ir.rules import Rule, RuleSet, constant_value, improved, rewrite
 from flowc.ir.text import application
 from flowc.ops.inference import normal_axes
+from flowc.structs import Struct
 from flowc.transforms.records import Decision, Records
 
 RULES = RuleSet([
@@ -88,8 +88,7 @@ def _reduced_axes(node: Node, source: Node, name: str) -> tuple[int, ...] | None
 # products in which a quotient cancels
 
 
-@dataclass(frozen=True)
-class _Leaf:
+class _Leaf(Struct):
     """`e == w / z` times the factor at hand is `w * cancelled()`; no factor is left where `cancelled` is None."""
 
     divides: Callable[[Node], bool]

@@ -11,6 +11,7 @@ from flowc.ir.loops_text import parse_kernel
 from flowc.ir.op import OPS, Nest
 from flowc.ir.types import F32, I64
 from flowc.lower.schedule_cuda import Launch, schedule
+from flowc.structs import replace
 from flowc.transforms.pipeline import optimize
 
 
@@ -119,8 +120,7 @@ def test_a_nest_that_cannot_be_spread_is_refused_with_its_line(monkeypatch):
     def build(inputs, out, types, result, attrs):
         return (Let("stop", Load(inputs[0], Const(0, I64), I64)),)
 
-    cumsum = OPS["cumsum"]
-    monkeypatch.setitem(cumsum.__dict__, "lowering", Nest(build))
+    monkeypatch.setitem(OPS, "cumsum", replace(OPS["cumsum"], lowering=Nest(build)))
     with pytest.raises(FlowcError, match="cumsum: the CUDA back end cannot spread this loop nest over threads: a Let stands beside its parallel loops"):
         launches(lambda b, x: b.apply("cumsum", x, axis=0), F32["b"])
 

@@ -8,12 +8,10 @@ Nothing here imports even NumPy, so a worker can time that import whole.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Contestant:
+class Contestant(NamedTuple):
     """`package` is looked for and reported with its version; `imported` is what a user's program imports; `environment` is set for it."""
 
     package: str
@@ -22,7 +20,8 @@ class Contestant:
     environment: tuple[tuple[str, str], ...] = ()
 
     def load(self) -> Any:
-        """The library, ready for use: TensorFlow in graph mode."""
+        """NumPy, which every user's program imports, and the library, ready for use: TensorFlow in graph mode."""
+        importlib.import_module("numpy")
         library = importlib.import_module(self.imported)
         if self.package == "tensorflow":
             library.disable_v2_behavior()

@@ -54,7 +54,7 @@ def start_worker(name: str, python: Path, scratch: Path, patience_s: float, stac
 
 def start(name: str, workload: Workload, python: Path, scratch: Path, stack: contextlib.ExitStack) -> tuple[WorkerProcess, dict[str, str], First]:
     """A worker that has made its first step; with the versions and the seconds since the process began, less those that went into
-    making the workload's data."""
+    making the workload and its data."""
     began = time.perf_counter()
     worker = start_worker(name, python, scratch, workload.patience_s, stack)
     answer = worker.ask("first", workload=workload.name)

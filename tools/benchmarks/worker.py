@@ -8,30 +8,27 @@
     < {"do": "quit"}
 
 A command that fails answers {"error": "..."} and the process goes on. Whatever the peer prints goes to standard error.
+
+Before the library nothing is imported that a user's program would not: what a contestant itself imports counts as its own.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 import time
-import traceback
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TextIO
 
 
-@dataclass
 class Open:
     """A workload that is ready to run."""
 
-    workload: Any
-    data: Any
-    program: Any
-    steps_done: int = 0
+    def __init__(self, workload: Any, data: Any, program: Any, steps_done: int) -> None:
+        self.workload = workload
+        self.data = data
+        self.program = program
+        self.steps_done = steps_done
 
 
 class Worker:
@@ -43,15 +40,18 @@ class Worker:
         self.opened: dict[str, Open] = {}
 
     def first(self, workload: str) -> dict[str, Any]:
-        """Imports the peer, builds the program and runs its first step; seconds of each, of making the data between, and versions."""
-        from .catalogue import WORKLOADS
+        """Imports NumPy and the peer, builds the program and runs its first step; seconds of each, of making the workload and its data between,
+        and versions."""
         from .contestants import CONTESTANTS
 
-        contestant, chosen = CONTESTANTS[self.contestant], WORKLOADS[workload]
+        contestant = CONTESTANTS[self.contestant]
         before = time.perf_counter()
         if self.library is None:
             self.library = contestant.load()
         imported = time.perf_counter()
+        from .catalogue import WORKLOADS
+
+        chosen = WORKLOADS[workload]
         data = chosen.make()
         made = time.perf_counter()
         program = chosen.builder(self.contestant)(self.library, chosen, data)
@@ -79,7 +79,8 @@ class Worker:
 
     def memory(self) -> dict[str, Any]:
         """The most memory that this process has held, in kB. `ru_maxrss` would count what the process that started this one had held."""
-        peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+        with open("/proc/self/status") as status:
+            peak = next(line for line in status if line.startswith("VmHWM:"))
         return {"peak_kb": int(peak.split()[1])}
 
     def prove(self, workload: str) -> dict[str, Any]:
@@ -109,6 +110,9 @@ class Worker:
 
 def versions(package: str) -> dict[str, str]:
     """What takes part in the timing: Python, NumPy and the peer, with the compiler packages that lie beside it."""
+    import importlib.metadata
+    import platform
+
     found = {"python": platform.python_version()}
     for name in (package, "numpy", "numba", "llvmlite", "jaxlib"):
         # What was imported counts: it need not be what is installed.
@@ -132,6 +136,8 @@ def serve(worker: Any, commands: TextIO, answers: TextIO) -> None:
                 raise ValueError(f"no command {name!r}")
             answer = getattr(worker, name)(**command)
         except Exception as error:  # a peer may raise anything, and the answer must say what
+            import traceback
+
             traceback.print_exc()
             kind = type(error).__name__
             reason = str(error).split("\n")[0]

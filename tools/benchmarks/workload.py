@@ -2,7 +2,7 @@
 
     WORKLOADS["matmul/64"].contestants   ->   ("flowc.compile", "numpy", "torch", "jax"), the baseline first
 
-Standard library only: the command line reads the `catalogue` of them, and a worker does before the import that it times.
+Standard library only, for the command line reads the `catalogue` of them. A worker does so after the import that it times.
 """
 
 from __future__ import annotations
