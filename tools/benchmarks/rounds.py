@@ -59,7 +59,7 @@ def start(name: str, workload: Workload, python: Path, scratch: Path, stack: con
     worker = start_worker(name, python, scratch, workload.patience_s, stack)
     answer = worker.ask("first", workload=workload.name)
     whole = time.perf_counter() - began - answer["data_s"]
-    return worker, answer["versions"], First(answer["import_s"], answer["build_s"] + answer["first_step_s"], whole)
+    return worker, worker.ask("versions"), First(answer["import_s"], answer["build_s"] + answer["first_step_s"], whole)
 
 
 def measure(workloads: Sequence[Workload], plan: Plan) -> Iterator[list[Result]]:
@@ -139,7 +139,8 @@ def measure_together(workloads: Sequence[Workload], plan: Plan) -> Iterator[list
                     workers[name] = start_worker(name, plan.pythons[name], scratch, workload.patience_s, stack)
                 places[name] = Place(workers[name], workload.name)
                 try:
-                    result.versions = places[name].ask("first")["versions"]
+                    places[name].ask("first")
+                    result.versions = workers[name].ask("versions")
                 except WorkerFailed as error:
                     result.problem = str(error)
                     plan.say(f"  {name}: {error}")

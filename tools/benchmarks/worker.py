@@ -1,7 +1,8 @@
 """A process that holds one contestant and does what it is told, one JSON line in, one JSON line out.
 
     python -m benchmarks.worker tensorflow
-    < {"do": "first", "workload": "softmax"}               > {"import_s": 3.1, "data_s": 0.01, "build_s": 0.1, "first_step_s": 0.05, ...}
+    < {"do": "first", "workload": "softmax"}               > {"import_s": 3.1, "data_s": 0.01, "build_s": 0.1, "first_step_s": 0.05}
+    < {"do": "versions"}                                   > {"python": "3.11.7", "numpy": "2.4.0", ...}
     < {"do": "run", "workload": "softmax", "steps": 500}   > {"seconds": 0.21}
     < {"do": "memory"}                                     > {"peak_kb": 501234}
     < {"do": "prove", "workload": "softmax"}               > {"trace": [23.6, 4.01], "steps": 1000, "answer": 0.04, "figures": {}}
@@ -40,8 +41,7 @@ class Worker:
         self.opened: dict[str, Open] = {}
 
     def first(self, workload: str) -> dict[str, Any]:
-        """Imports NumPy and the peer, builds the program and runs its first step; seconds of each, of making the workload and its data between,
-        and versions."""
+        """Imports NumPy and the peer, builds the program and runs its first step; seconds of each, and of making the workload and its data between."""
         from .contestants import CONTESTANTS
 
         contestant = CONTESTANTS[self.contestant]
@@ -64,8 +64,13 @@ class Worker:
             "data_s": made - imported,
             "build_s": built - made,
             "first_step_s": stepped - built,
-            "versions": versions(contestant.package),
         }
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what takes part in the timing."""
+        from .contestants import CONTESTANTS
+
+        return versions(CONTESTANTS[self.contestant].package)
 
     def run(self, workload: str, steps: int) -> dict[str, Any]:
         """Runs a few steps to wake what sleeps, then times `steps` of them."""
@@ -132,7 +137,7 @@ def serve(worker: Any, commands: TextIO, answers: TextIO) -> None:
         if name == "quit":
             return
         try:
-            if name not in ("first", "run", "memory", "prove", "close"):
+            if name not in ("first", "versions", "run", "memory", "prove", "close"):
                 raise ValueError(f"no command {name!r}")
             answer = getattr(worker, name)(**command)
         except Exception as error:  # a peer may raise anything, and the answer must say what
