@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from flowc.structs import Struct, replace
@@ -30,7 +29,7 @@ class Settings(Struct):
     threads: int
     backend: str
     verify: bool
-    cache_dir: Path
+    cache_dir: str | os.PathLike[str]
     convolution: str = "auto"
     memory: int = 128 << 20
 
@@ -54,7 +53,7 @@ def _read_environment() -> Settings:
     folder = environment.get("FLOWC_CACHE_DIR")
     if not folder:
         folder = os.path.join(environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flowc")
-    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), Path(folder), convolution, memory)
+    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), folder, convolution, memory)
 
 
 def _bytes(name: str, text: str) -> int:

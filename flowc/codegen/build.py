@@ -165,11 +165,11 @@ _programs: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 def find_compiled(name: str, cache: Cache) -> Compiled | None:
     """The program of a name that `flowc.codegen.cache.key` gave, from this process or from the disk; None where it has to be compiled."""
-    known: Compiled | None = _programs.get(f"{cache.folder}/{name}")
+    known: Compiled | None = _programs.get(f"{cache.place}/{name}")
     if known is not None:
         return known
     code = cache.read(name)
-    return None if code is None else _loaded(name, code, str(cache.source_path(name)), cache)
+    return None if code is None else _loaded(name, code, cache.source_path(name), cache)
 
 
 def compile_cached(text: str, signatures: Signatures, flags: Flags = None, cache: Cache | None = None) -> Compiled:
@@ -181,7 +181,7 @@ def compile_cached(text: str, signatures: Signatures, flags: Flags = None, cache
     found = find_compiled(name, cache)
     if found is not None:
         return found
-    path = str(cache.source_path(name))
+    path = cache.source_path(name)
     code = compile_source(text, signatures, path, flags, cache)
     if not cache.write(name, text, code):
         path = f"<flowc {name}>"
@@ -190,7 +190,7 @@ def compile_cached(text: str, signatures: Signatures, flags: Flags = None, cache
 
 def _loaded(name: str, code: bytes, path: str, cache: Cache) -> Compiled:
     loaded = load(code)
-    program = _programs[f"{cache.folder}/{name}"] = Compiled(loaded.entry, name, path, code, loaded)
+    program = _programs[f"{cache.place}/{name}"] = Compiled(loaded.entry, name, path, code, loaded)
     return program
 
 

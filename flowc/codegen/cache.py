@@ -16,8 +16,10 @@ import hashlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _KINDS = (".o", ".py", ".kernel", ".run", ".stamp")
 _MAGIC = b"flowc object 3\n"
@@ -58,15 +60,25 @@ class Cache:
             from flowc.config import settings
 
             folder = settings().cache_dir
-        self.folder = Path(folder)
+        self.place = os.fspath(folder)
 
-    def source_path(self, name: str) -> Path:
-        return self.folder / f"{name}.py"
+    @property
+    def folder(self) -> Path:
+        from pathlib import Path  # 3 ms that a warm start does without
+
+        return Path(self.place)
+
+    def source_path(self, name: str) -> str:
+        return self._path(f"{name}.py")
+
+    def _path(self, file: str) -> str:
+        return os.path.join(self.place, file)
 
     def read(self, name: str, kind: str = ".o") -> bytes | None:
         """What is kept under a name, by default the object code of a program; None where there is nothing that is whole."""
         try:
-            data = (self.folder / f"{name}{kind}").read_bytes()
+            with open(self._path(f"{name}{kind}"), "rb", buffering=0) as file:
+                data = file.read()
         except OSError:
             return None
         head = len(_MAGIC) + 32
@@ -85,24 +97,24 @@ class Cache:
     def _keep(self, files: Mapping[str, bytes]) -> bool:
         global _warned
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(self.place, exist_ok=True)
             for file, data in files.items():
                 self._replace(file, data)
         except OSError as error:
             if not _warned:
                 _warned = True
-                warnings.warn(f"flowc cannot keep compiled programs in {self.folder}: {error}", RuntimeWarning, stacklevel=3)
+                warnings.warn(f"flowc cannot keep compiled programs in {self.place}: {error}", RuntimeWarning, stacklevel=3)
             return False
         return True
 
     def _replace(self, file: str, data: bytes) -> None:
         import tempfile
 
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.place)
         try:
             with os.fdopen(handle, "wb") as out:
                 out.write(data)
-            os.replace(temporary, self.folder / file)
+            os.replace(temporary, self._path(file))
         except OSError:
             os.unlink(temporary)
             raise

@@ -14,12 +14,12 @@ import hashlib
 import os
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from flowc.codegen.host import VARIABLES, host
 
-_FLOWC = Path(__file__).parent.parent
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_FLOWC = os.path.dirname(_HERE)
 # the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
 PARTS = (
     "alike", "barrier", "build", "clock", "emission", "emitters", "entry", "host", "intrinsics", "numba_target", "philox", "scalars", "source", "tile",
@@ -61,23 +61,30 @@ def _environment() -> str:
     import llvmlite
     import llvmlite.binding as llvm
 
-    version = "".join((Path(p) / "_version.py").read_text(encoding="utf-8") for p in _places("numba"))
-    return "\n".join([version, llvmlite.__version__, str(llvm.llvm_version_info), *host(), _content([Path(__file__).parent / f"{p}.py" for p in PARTS])])
+    version = b"".join(_read(os.path.join(place, "_version.py")) for place in _places("numba")).decode()
+    return "\n".join([version, llvmlite.__version__, str(llvm.llvm_version_info), *host(), _content([os.path.join(_HERE, f"{p}.py") for p in PARTS])])
 
 
 def _compiler() -> str:
     return f"{_environment()}\n{sys.implementation.cache_tag}\n{_content(_files())}"
 
 
-def _files() -> list[Path]:
-    return [*(path for room in ROOMS for path in sorted((_FLOWC / room).glob("*.py"))), *(_FLOWC / name for name in ALONE)]
+def _files() -> list[str]:
+    folders = [os.path.join(_FLOWC, room) for room in ROOMS]
+    files = [os.path.join(folder, name) for folder in folders for name in sorted(os.listdir(folder)) if name.endswith(".py")]
+    return [*files, *(os.path.join(_FLOWC, name) for name in ALONE)]
 
 
-def _content(files: list[Path]) -> str:
+def _content(files: list[str]) -> str:
     hashed = hashlib.sha256()
     for file in files:
-        hashed.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        hashed.update(os.path.basename(file).encode() + b"\0" + _read(file) + b"\0")
     return hashed.hexdigest()
+
+
+def _read(file: str) -> bytes:
+    with open(file, "rb") as content:
+        return content.read()
 
 
 def _places(package: str) -> list[str]:
@@ -95,11 +102,12 @@ def _stamp() -> str | None:
         return None
     parts: list[Any] = [sys.version, processor, *(os.environ.get(name) for name in VARIABLES)]
     for room in ROOMS:
-        with os.scandir(_FLOWC / room) as entries:
+        with os.scandir(os.path.join(_FLOWC, room)) as entries:
             parts += sorted((e.name, (found := e.stat()).st_size, found.st_mtime_ns) for e in entries if e.name.endswith(".py"))
-    for file in (*(_FLOWC / name for name in ALONE), *(Path(p) / "_version.py" for name in ("numba", "llvmlite") for p in _places(name))):
-        found = file.stat()
-        parts.append((str(file), found.st_size, found.st_mtime_ns))
+    versions = [os.path.join(place, "_version.py") for name in ("numba", "llvmlite") for place in _places(name)]
+    for file in (*(os.path.join(_FLOWC, name) for name in ALONE), *versions):
+        found = os.stat(file)
+        parts.append((file, found.st_size, found.st_mtime_ns))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:40]
 
 

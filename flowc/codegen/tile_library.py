@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from flowc.codegen.elf import provided
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 NAMES = {dtype: f"flowc_tile_{dtype}" for dtype in ("f32", "f64")}  # as `tile_text.tile_name`, which a warm start does not import
 
@@ -24,8 +27,8 @@ _loaded: dict[str, Any] = {}  # kept: programs call into them
 def expect(source: str) -> None:
     """Begin to compile, in the background, the tiles that generated source calls."""
     for dtype in NAMES:
-        if f"tile_{dtype}(" in source or f"tiles_{dtype}(" in source:
-            _code(dtype)
+        if (f"tile_{dtype}(" in source or f"tiles_{dtype}(" in source) and _kept(dtype) is None:
+            _compiled(dtype)
 
 
 def require(code: bytes) -> None:
@@ -34,7 +37,9 @@ def require(code: bytes) -> None:
         if name not in _loaded and name.encode() in code:
             from flowc.codegen.objects import LoadedProgram  # which loads programs through this file
 
-            ready = _code(dtype).result()
+            ready = _kept(dtype)
+            if ready is None:
+                ready = _compiled(dtype).result()
             with _lock:
                 if name not in _loaded:
                     library = LoadedProgram(ready, (name,), permanent=True)
@@ -42,21 +47,32 @@ def require(code: bytes) -> None:
                     _loaded[name] = library
 
 
-def _code(dtype: str) -> Future[bytes]:
-    """Object code of the tiles of one dtype, from the disk cache or from a thread that compiles it now."""
-    from flowc.codegen.cache import Cache, key
+def _name(dtype: str) -> str:
+    from flowc.codegen.cache import key
+
+    return key(f"tiles of {dtype}", {})  # which holds the text's own generator by content
+
+
+@cache
+def _kept(dtype: str) -> bytes | None:
+    """Object code of the tiles of one dtype, from the disk cache; None where this process has to compile it."""
+    from flowc.codegen.cache import Cache
+
+    return Cache().read(_name(dtype))
+
+
+def _compiled(dtype: str) -> Future[bytes]:
+    """Object code of the tiles of one dtype, from a thread that compiles it now."""
+    from concurrent.futures import Future
+
+    from flowc.codegen.cache import Cache
 
     with _lock:
         found = _compiling.get(dtype)
         if found is not None:
             return found
         found = _compiling[dtype] = Future()
-    cache = Cache()
-    name = key(f"tiles of {dtype}", {})  # which holds the text's own generator by content
-    kept = cache.read(name)
-    if kept is not None:
-        found.set_result(kept)
-        return found
+    folder = Cache()
 
     def compile() -> None:
         from flowc.codegen.tile_text import tile_text
@@ -67,7 +83,7 @@ def _code(dtype: str) -> Future[bytes]:
         except BaseException as error:
             found.set_exception(error)
             raise
-        cache.write(name, f"# The register tiles of {dtype}, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
+        folder.write(_name(dtype), f"# The register tiles of {dtype}, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
         found.set_result(code)
 
     threading.Thread(target=compile, name="flowc-tiles", daemon=True).start()

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
@@ -76,6 +75,8 @@ class Namespace(ModuleType):
 
     def near(self, name: str) -> list[str]:
         """Up to three names that are spelled, or meant, like `name`."""
+        import difflib
+
         known = dir(self)
         meant = MEANT.get(name)
         if meant in known:

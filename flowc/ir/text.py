@@ -13,7 +13,7 @@ Scalar constants stand inside the application; one whose dtype is that of the fi
 from __future__ import annotations
 
 import ast
-import base64
+import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -116,7 +116,7 @@ def _array_text(array: np.ndarray, elide: bool) -> str:
         return _nested(array)
     if elide:
         return "..."
-    return f'"{base64.b64encode(array.tobytes()).decode()}"'
+    return f'"{binascii.b2a_base64(array.tobytes(), newline=False).decode()}"'
 
 
 def _nested(array: np.ndarray) -> str:
@@ -260,7 +260,7 @@ class _Parser:
     def array(self, tree: ast.expr, type: TensorType) -> np.ndarray:
         shape = tuple(int(d) for d in type.dims)  # type: ignore[arg-type]
         if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
-            return np.frombuffer(base64.b64decode(tree.value), type.dtype.numpy).reshape(shape).copy()
+            return np.frombuffer(binascii.a2b_base64(tree.value), type.dtype.numpy).reshape(shape).copy()
         if isinstance(tree, ast.Call):
             tree = tree.args[0]
         return np.array(_literals(tree), dtype=type.dtype.numpy).reshape(shape)

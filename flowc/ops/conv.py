@@ -19,7 +19,6 @@ from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.loops import Alloc, Barrier, Expr, For, If, Let, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift, select
 from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, DType, TensorType
-from flowc.ops import winograd
 from flowc.ops.constructors import contraction
 from flowc.ops.inference import same_shapes
 from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, over, serial, smaller, unit, var, vector
@@ -135,6 +134,8 @@ def _by_tiles(
 
     shape: of the images; before: the zeros to come before them.
     """
+    from flowc.ops import winograd
+
     f = winograd.chosen(window, channels, places, dtype, channels[0])
     if f is None:
         return None
@@ -244,6 +245,8 @@ def _windows_holding(name: str, place: Expr, offset: str, axis: WindowAxis, body
 
 
 def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+    from flowc.ops import winograd
+
     """Chunks of the batch in parallel, each into a filter of its own, which are then added up.
 
     A tile's rows are the pixels and channels of one row of the window, which lie side by side in the image (so one-channel images make

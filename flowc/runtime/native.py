@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import os
 import struct
 import sys
 import threading
 import weakref
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,7 @@ import numpy as np
 from flowc.runtime import fields as c
 
 EXPORTS = ("flowc_call", "flowc_alone", "flowc_dispatch", "flowc_work", "flowc_prepare", "flowc_wake", "flowc_loop")
-_HERE = Path(__file__).parent
-_SOURCES = [_HERE / f"{name}.py" for name in ("caller", "filling", "spmd", "looping", "desks", "fields", "cpython")]
-_SOURCES.append(_HERE.parent / "codegen" / "words.py")
+_SOURCES = ("caller", "filling", "spmd", "looping", "desks", "fields", "cpython", "../codegen/words")
 _lock = threading.Lock()
 _kept: list[Any] = []  # definitions of methods, which the interpreter points to for ever
 _IN_PYTHON = sys.intern("in_python")
@@ -63,7 +61,7 @@ class Library:
         from flowc.codegen.cache import Cache, key
         from flowc.codegen.objects import LoadedProgram
 
-        folder, name = Cache(), key("\n".join(f.read_text(encoding="utf-8") for f in _SOURCES), {})
+        folder, name = Cache(), key("\n".join(map(_text, _SOURCES)), {})
         code = folder.read(name)
         if code is None:
             text, code = _assembled()
@@ -80,6 +78,11 @@ class Library:
 
     def address(self, name: str) -> int:
         return self._addresses[name]
+
+
+def _text(source: str) -> str:
+    with open(os.path.join(os.path.dirname(__file__), f"{source}.py"), encoding="utf-8") as file:
+        return file.read()
 
 
 def _assembled() -> tuple[str, bytes]:

@@ -50,7 +50,7 @@ def test_every_file_from_function_to_layout_is_counted() -> None:
     code += "print(*(m for m in sys.modules if m.startswith('flowc.')))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
     used = {m.removeprefix("flowc.").replace(".", "/") + ".py" for m in done.stdout.split() if m.startswith("flowc.") and m.count(".") > 1}
-    counted = {str(file.relative_to(ROOT / "flowc")) for file in environment._files()}
+    counted = {str(Path(file).relative_to(ROOT / "flowc")) for file in environment._files()}
     assert used - counted == set()
 
 
