@@ -287,7 +287,7 @@ class Session(native.Desk):
         found = self._values.get(variable)
         if found is None:
             shape = variable.tensor.dims
-            found = self._values[variable] = np.zeros(tuple(int(d) for d in shape), variable.tensor.dtype.numpy)  # type: ignore[arg-type]
+            found = self._values[variable] = np.empty(tuple(int(d) for d in shape), variable.tensor.dtype.numpy)  # type: ignore[arg-type]
         return found
 
     def _run_counter(self) -> Array:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from flowc.errors import GraphError, Location
-from flowc.ir.node import Node, Value, attribute_key, make, walk
+from flowc.ir.node import Node, Value, attribute_key, typed, walk
 from flowc.ir.op import OPS, Kind, Op, define
 from flowc.ir.shown import Shown
 from flowc.ir.types import DType, TensorType, Type, as_dtype
@@ -146,11 +146,11 @@ class Builder:
         if isinstance(op, str):
             op = OPS[op]
         full = op.complete(attrs)
-        key = (op, tuple(id(n) for n in inputs), tuple(attribute_key(v) for v in full.values()))
+        key = (op, tuple([id(n) for n in inputs]), tuple([attribute_key(v) for v in full.values()]))
         found = self._interned.get(key)
         if found is not None:
             return found
-        node = make(op, inputs, full, name or "", loc or self._loc, lenient=self.lenient)
+        node = typed(op, inputs, full, name or "", loc or self._loc, lenient=self.lenient)
         node.name = self.unique_name(name) if name else self.anonymous("c" if op is CONSTANT else "v")
         self._interned[key] = node
         self.nodes.append(node)

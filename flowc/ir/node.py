@@ -14,11 +14,13 @@ from flowc.ir.dims import Dim, Sym
 from flowc.ir.op import Op
 from flowc.ir.types import TensorType, Type
 
+_SAMPLE = 64  # elements of an array that a hash looks at
+
 
 class Value:
     """A constant array as an attribute: read-only, equal by dtype, shape and bytes (0.0 is not -0.0, NaN equals itself)."""
 
-    __slots__ = ("_key", "array")
+    __slots__ = ("_hash", "array")
 
     def __init__(self, array: Any) -> None:
         array = np.asarray(array)
@@ -28,19 +30,30 @@ class Value:
             array = np.array(array, order="C", copy=True)
             array.flags.writeable = False
         self.array = array
-        self._key: tuple[str, tuple[int, ...], bytes] | None = None
+        self._hash: int | None = None
 
     @property
     def key(self) -> tuple[str, tuple[int, ...], bytes]:
-        if self._key is None:
-            self._key = (self.array.dtype.str, self.array.shape, self.array.tobytes())
-        return self._key
+        return self.array.dtype.str, self.array.shape, self.array.tobytes()
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether there are several elements, and all have the same bits."""
+        if self.array.size < 2:
+            return False
+        elements = self.array.reshape(-1, 1).view(np.uint8)
+        return bool((elements[:_SAMPLE] == elements[0]).all() and (elements == elements[0]).all())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Value) and self.key == other.key
+        if not isinstance(other, Value):
+            return False
+        return self.array is other.array or (hash(self) == hash(other) and self.key == other.key)
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        if self._hash is None:
+            flat = self.array.reshape(-1)
+            self._hash = hash((flat.dtype.str, self.array.shape, flat[:: max(1, flat.size // _SAMPLE)].tobytes()))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Value({self.array!r})"
@@ -102,16 +115,22 @@ def make(
     op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any], name: str, loc: Location | None, control: tuple[Node, ...] = (), lenient: bool = False
 ) -> Node:  # fmt: skip
     """A typed node (`lenient`: see `Op.result_type`). What `infer` refuses comes out as a three-line error, with the lines that made the operands."""
-    full = op.complete(attrs)
+    return typed(op, inputs, op.complete(attrs), name, loc, control, lenient)
+
+
+def typed(
+    op: Op, inputs: tuple[Node, ...], attrs: dict[str, Any], name: str, loc: Location | None, control: tuple[Node, ...] = (), lenient: bool = False
+) -> Node:  # fmt: skip
+    """`make` for attributes that are complete."""
     try:
-        result = op.result_type(tuple(n.type for n in inputs), full, lenient)
+        result = op.result_type(tuple([n.type for n in inputs]), attrs, lenient)
     except FlowcError as error:
         if error.detail is not None:
             raise
         detail = f"{name} = {describe(op, inputs)}"
         places = tuple((f"{n.name} made at", n.loc) for n in inputs if n.loc is not None and n.loc != loc)
         raise type(error)(error.what, detail, loc, places) from None
-    return Node(op, inputs, full, result, name, loc, control)
+    return Node(op, inputs, attrs, result, name, loc, control)
 
 
 def attribute_key(value: Any) -> Any:
@@ -153,4 +172,4 @@ def walk(roots: tuple[Node, ...]) -> Iterator[Node]:
             stack.extend((n, False) for n in reversed(node.inputs) if id(n) not in seen)
 
 
-__all__ = ["Node", "ShapeError", "Value", "attribute_key", "describe", "make", "map_dims", "resolve", "walk"]
+__all__ = ["Node", "ShapeError", "Value", "attribute_key", "describe", "make", "map_dims", "resolve", "typed", "walk"]

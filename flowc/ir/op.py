@@ -144,13 +144,12 @@ class Op(Struct, eq=False):
 
     def complete(self, attrs: Mapping[str, Any]) -> dict[str, Any]:
         """attrs with defaults filled in, in the record's order; TypeError for an unknown or a missing one."""
-        unknown = set(attrs) - set(self.attrs)
-        if unknown:
-            raise TypeError(f"{self.name}: no attribute {', '.join(sorted(unknown))}")
         full = {name: attrs.get(name, default) for name, default in self.attrs.items()}
-        missing = [name for name, value in full.items() if value is REQUIRED]
-        if missing:
-            raise TypeError(f"{self.name}: attribute {', '.join(missing)} is missing")
+        if not attrs.keys() <= full.keys():
+            raise TypeError(f"{self.name}: no attribute {', '.join(sorted(attrs.keys() - full.keys()))}")
+        for value in full.values():
+            if value is REQUIRED:
+                raise TypeError(f"{self.name}: attribute {', '.join(name for name, value in full.items() if value is REQUIRED)} is missing")
         return full
 
     def result_type(self, types: tuple[Type, ...], attrs: Mapping[str, Any], lenient: bool = False) -> Type:

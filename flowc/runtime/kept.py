@@ -5,7 +5,7 @@
     find(f)                       # layout and loaded program, where both files are there and whole
 
 The text of a Function has the user's names but not the user's lines: where an op moves in its file, the program stays the same. Constants
-that the Function itself holds are not written a second time.
+that the Function itself holds are not written a second time, and large ones may have other values: weights drawn anew find their program.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from flowc.ir.node import Node
 from flowc.ir.text import parse_dim, print_function
 from flowc.ir.types import DTYPES
 from flowc.runtime.layout import Layout, Result, Row
+from flowc.transforms.fold import is_large
 
 
 def key(f: Function) -> str:
     """The name of a Function's program in the cache, as the settings in force have it compiled."""
     hashed = hashlib.sha256(f"{compiler()}\0{settings().convolution}\0{print_function(f, elide=True)}".encode())
     for node in _constants(f):
-        array = node.attrs["value"].array
+        value, array = node.attrs["value"], node.attrs["value"].array
         hashed.update(repr((array.dtype.str, array.shape)).encode())
-        hashed.update(memoryview(array).cast("B") if array.size else b"")
+        seen = array if not is_large(value) else array.reshape(-1)[:1] if value.is_uniform else array[:0]  # by the passes
+        hashed.update(seen.tobytes())
     return hashed.hexdigest()[:40]
 
 

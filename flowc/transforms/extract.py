@@ -130,6 +130,8 @@ def identifier(name: str) -> str:
 
 
 def _plain(part: str) -> str:
+    if part.isascii() and part.isidentifier() and not keyword.iskeyword(part):
+        return part
     part = re.sub(r"[^A-Za-z0-9_]", "_", part) or "_"
     if part[0].isdigit():
         part = "_" + part

@@ -13,7 +13,9 @@ import pytest
 from flowc import config
 from flowc.codegen import build as codegen
 from flowc.codegen.cache import Cache
+from flowc.ir.function import Builder
 from flowc.ir.text import parse_function
+from flowc.ir.types import F32
 from flowc.runtime import kept
 from flowc.runtime.executable import Executable, build
 
@@ -190,3 +192,41 @@ def test_another_way_to_convolve_is_another_program(folder: Cache) -> None:
         codes.append(executable._object.name)
         tiles.append("tiles_f32(" in executable.source)  # several products at once: Winograd's, shown as it was compiled
     assert codes[0] == codes[2] != codes[1] and tiles == [True, False, True]
+
+
+def weighted(values: np.ndarray) -> Executable:
+    """Sums of rows of `x` times a table of constants, as a later process builds them."""
+    codegen._programs.clear()
+    b = Builder("f")
+    x = b.param("x", F32["b", values.size])
+    y = b.apply("mul", x, b.constant(values, name="table"))
+    return build(b.finish([b.apply("reduce_sum", y, axis=(1,)), b.apply("reduce_sum", b.apply("relu", y), axis=(1,))]))
+
+
+def test_large_constants_with_other_values_find_the_program_and_compute_with_their_own(folder: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (np.random.default_rng(seed).standard_normal(40_000).astype(np.float32) for seed in (1, 2))
+    x = np.random.default_rng(3).standard_normal((2, 40_000)).astype(np.float32)
+    weighted(first).run([x])
+    forbid(monkeypatch)
+    for got, wanted in zip(weighted(second).run([x]), (x * second, np.maximum(x * second, 0)), strict=True):
+        np.testing.assert_allclose(got, wanted.sum(axis=1), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (np.arange(40_000, dtype=np.float32), np.full(40_000, 2, np.float32)),  # of one value: a pass writes it into the code
+        (np.full(40_000, 2, np.float32), np.full(40_000, 3, np.float32)),
+        (np.float32([1, 2]), np.float32([1, 3])),
+    ],
+)
+def test_constants_that_passes_compute_with_are_part_of_the_name(folder: Cache, before: np.ndarray, after: np.ndarray) -> None:
+    weighted(before)
+    x = np.ones((1, after.size), np.float32)
+    assert weighted(after).run([x])[0][0] == after.sum()
+
+
+def test_no_pass_computes_with_a_large_constant(folder: Cache) -> None:
+    b = Builder("f")
+    total = b.apply("reduce_sum", b.constant(np.arange(40_000, dtype=np.float32)), axis=(0,))
+    assert "reduce_sum" in str(build(b.finish([total])).module)
