@@ -145,12 +145,22 @@ class Builder:
         """The node `op(inputs, **attrs)`; an equal one that exists is returned as it is."""
         if isinstance(op, str):
             op = OPS[op]
-        full = op.complete(attrs)
-        key = (op, tuple([id(n) for n in inputs]), tuple([attribute_key(v) for v in full.values()]))
+        return self._apply(op, inputs, op.complete(attrs), name, loc)
+
+    def copy(self, node: Node, inputs: tuple[Node, ...], name: str | None = None, loc: Location | None = None) -> Node:
+        """The same application of other operands; its type is known where theirs are those of its own ones."""
+        same = all(new.type is old.type for new, old in zip(inputs, node.inputs, strict=True))
+        return self._apply(node.op, inputs, node.attrs, name, loc, node.type if same else None)
+
+    def _apply(self, op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any], name: str | None, loc: Location | None, type: Type | None = None) -> Node:
+        key = (op, tuple([id(n) for n in inputs]), tuple([attribute_key(v) for v in attrs.values()]))
         found = self._interned.get(key)
         if found is not None:
             return found
-        node = typed(op, inputs, full, name or "", loc or self._loc, lenient=self.lenient)
+        if type is None:
+            node = typed(op, inputs, attrs, name or "", loc or self._loc, lenient=self.lenient)
+        else:
+            node = Node(op, inputs, attrs, type, "", loc or self._loc)
         node.name = self.unique_name(name) if name else self.anonymous("c" if op is CONSTANT else "v")
         self._interned[key] = node
         self.nodes.append(node)
@@ -205,7 +215,7 @@ def rebuild(
     """One forward sweep: `visit(b, node, inputs)` gives the new node for `node` (with its operands already rebuilt), None to copy it.
 
     Names and locations are carried over: what a visit makes takes the old node's location, what it returns the old node's name.
-    `types` replaces params' types.
+    `types` replaces params' types, and all others are inferred again.
     """
     b = Builder(name or f.name)
     new: dict[Node, Node] = {}
@@ -217,7 +227,7 @@ def rebuild(
             replacement = visit(b, node, inputs)
             if replacement is None:
                 given = None if is_anonymous(node) else node.name
-                replacement = b.apply(node.op, *inputs, name=given, **node.attrs)
+                replacement = b.copy(node, inputs, given) if types is None else b.apply(node.op, *inputs, name=given, **node.attrs)
             elif not is_anonymous(node):
                 b.rename(replacement, node.name)
         new[node] = replacement

@@ -119,7 +119,7 @@ def make(
 
 
 def typed(
-    op: Op, inputs: tuple[Node, ...], attrs: dict[str, Any], name: str, loc: Location | None, control: tuple[Node, ...] = (), lenient: bool = False
+    op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any], name: str, loc: Location | None, control: tuple[Node, ...] = (), lenient: bool = False
 ) -> Node:  # fmt: skip
     """`make` for attributes that are complete."""
     try:

@@ -10,8 +10,8 @@ from flowc.ir.dims import Dim, Shape, product, substitute
 from flowc.structs import Struct
 
 
-class DType(Struct):
-    """An element type. `name` is the IR's (`f32`), `long_name` TensorFlow's and NumPy's (`float32`)."""
+class DType(Struct, eq=False):
+    """An element type; there is one of each. `name` is the IR's (`f32`), `long_name` TensorFlow's and NumPy's (`float32`)."""
 
     name: str
     long_name: str
@@ -55,6 +55,9 @@ class DType(Struct):
 
     def __repr__(self) -> str:
         return f"flowc.{self.long_name}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return as_dtype, (self.name,)
 
     def __getitem__(self, shape: object) -> TensorType:
         """`f32["batch", 784]`: a type; strings name symbolic extents, `None` an extent of its own symbol is not allowed here."""

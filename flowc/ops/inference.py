@@ -47,6 +47,8 @@ def one_dtype(name: str, types: Sequence[TensorType], allowed: Sequence[DType] =
 def broadcast_shapes(name: str, types: Sequence[TensorType]) -> Shape:
     """NumPy's broadcasting of the operands' shapes; ShapeError where they do not fit."""
     shapes = [t.dims for t in types]
+    if all(shape == shapes[0] for shape in shapes):
+        return shapes[0] if shapes else ()
     rank = max(map(len, shapes), default=0)
     joined: list[Dim] = []
     for place in range(rank):

@@ -72,8 +72,9 @@ def extract(fetches: Sequence[Node], feeds: Sequence[Node], name: str = "main") 
             current[variable] = value[node] = _written(b, node, current[variable], value[node.inputs[1]])
             written[variable] = None
         else:
-            new = b.apply(node.op, *(value[n] for n in node.inputs), name=dotted(node.name), loc=node.loc, **node.attrs)
-            b.rename(new, dotted(node.name))
+            plain = dotted(node.name)
+            new = b.copy(node, tuple([value[n] for n in node.inputs]), plain, node.loc)
+            b.rename(new, plain)
             value[node] = new
 
     results: dict[Node, int] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
+from flowc.config import settings
 from flowc.errors import FeedError, FlowcError, ShapeError
 from flowc.ir import dims
 from flowc.ir.dims import Call, Dim, Sym
@@ -120,7 +121,7 @@ def _symbolic(f: Function, shapes: Sequence[Sequence[int]]) -> _Special | None:
         return None
     if any(not dims.symbols(d) <= known or _has_broadcast(d) for pair in assumed for d in pair):
         return None
-    return _Special(verify(special, "specialize"), frozenset(assumed))
+    return _Special(_checked(special), frozenset(assumed))
 
 
 def _concrete(f: Function, shapes: Shapes) -> _Special:
@@ -141,7 +142,11 @@ def _concrete(f: Function, shapes: Shapes) -> _Special:
     for param, value in special.updates:
         if param.type != value.type:
             raise ShapeError(f"assign: variable {param.name} is {param.type}, the value {value.type}", location=value.loc)
-    return _Special(verify(special, "specialize"))
+    return _Special(_checked(special))
+
+
+def _checked(special: Function) -> Function:
+    return verify(special, "specialize") if settings().verify else special
 
 
 def _open_types(f: Function, shapes: Sequence[Sequence[int]]) -> tuple[dict[Node, Type], dict[str, Dim]]:
