@@ -30,16 +30,19 @@ _FIXED = frozenset(keyword.kwlist) | frozenset(dir(builtins))
 
 
 class Form(Struct):
-    """A kernel without its own names and numbers. numbers: (place in the text, dtype, text of the number) in order."""
+    """A kernel without its own names and numbers. numbers: (place in the text, dtype, text of the number) in order; used: the names that stand
+    in it, of those that the file shares between functions."""
 
     key: str
     numbers: tuple[tuple[tuple[int, int], str, str], ...]
+    used: frozenset[str]
 
 
 def form(text: str, fixed: Iterable[str]) -> Form:
     """The form of a function's text; `fixed`: the names that the file shares between functions."""
-    names: dict[str, str] = {name: name for name in fixed}
-    known = len(names)
+    fixed = frozenset(fixed)
+    names: dict[str, str] = {}
+    used: set[str] = set()
     numbers: list[tuple[tuple[int, int], str, str]] = []
 
     def canonical(match: re.Match[str]) -> str:
@@ -48,12 +51,16 @@ def form(text: str, fixed: Iterable[str]) -> Form:
             return "" if match[0].startswith("#") else match[0]
         if kind == "name":
             name = match[0]
-            return name if name in _FIXED else names.setdefault(name, f"${len(names) - known}")
+            if name in fixed:
+                used.add(name)
+                return name
+            return name if name in _FIXED else names.setdefault(name, f"${len(names)}")
         dtype = match["dtype"] or "i64"
         numbers.append((match.span(), dtype, match["typed"] or match[0]))
         return f"?{dtype if match['dtype'] else ''}"
 
-    return Form(_TOKEN.sub(canonical, text), tuple(numbers))
+    key = _TOKEN.sub(canonical, text)
+    return Form(key, tuple(numbers), frozenset(used))
 
 
 class Shared(Struct):

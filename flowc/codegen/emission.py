@@ -21,9 +21,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+
+from flowc.codegen.ahead import cores, python
 
 UNITS_FOR_A_HELPER = 4  # kernels that must be there for another process to bring more than its start costs
 COMMAND = "from flowc.codegen.emission import serve; serve()"
@@ -187,14 +188,8 @@ class Emission:
         return unit
 
     def _start(self) -> None:
-        import llvmlite
-
-        # without `site`, which takes as long as all that the helper imports; so packages that are found by other ways than the path are named
-        places = [*sys.path, *(str(Path(file).parents[depth]) for file, depth in ((__file__, 2), (llvmlite.__file__, 1)))]
-        command = f"import sys; sys.path[:] = {places!r}; {COMMAND}"
-        try:
-            helper = subprocess.Popen([sys.executable, "-S", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        except (OSError, TypeError, ValueError):  # no interpreter to start, no more processes here
+        helper = python(COMMAND, stdin=subprocess.PIPE)
+        if helper is None:
             return
         thread = threading.Thread(target=self._feed, args=(helper,), name="flowc-emission", daemon=True)
         self._helpers.append(helper)
@@ -234,8 +229,7 @@ class Emission:
 
 def helpers(kernels: int) -> int:
     """How many other processes to start for so many kernels: none where there is one core, or little to do."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(cores - 1, kernels // UNITS_FOR_A_HELPER, MOST_HELPERS))
+    return max(0, min(cores() - 1, kernels // UNITS_FOR_A_HELPER, MOST_HELPERS))
 
 
 def serve() -> None:

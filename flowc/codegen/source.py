@@ -14,6 +14,7 @@ time, and LLVM sees the plain induction variable at once. Line numbers stay thos
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -60,48 +61,63 @@ class TypedFunction(Struct):
         return self.function.__name__
 
 
-class _Cheaper(ast.NodeTransformer):
+_CONSTANT = re.compile(rf"""\b({'|'.join(CONSTANTS)})\((-?\d[\d.]*(?:e[+-]?\d+)?|["']-?(?:inf|nan)["'])\)""")
+
+
+def _with_names(text: str) -> tuple[str, dict[str, Any]]:
+    """The file with a name in place of each typed constant, and the constants by name."""
+    constants: dict[str, Any] = {}
+    names: dict[tuple[type, bytes], str] = {}  # by type and bits
+
+    def name(match: re.Match[str]) -> str:
+        value = CONSTANTS[match[1]](ast.literal_eval(match[2]))
+        found = names.setdefault((type(value), value.tobytes()), f"{match[1]}_{len(constants)}")
+        constants[found] = value
+        return found
+
+    return _CONSTANT.sub(name, text), constants
+
+
+class _Counting:
+    """Loops over ranges become counting loops."""
+
     def __init__(self, continues: bool) -> None:
         self.continues = continues  # whether there is a `continue` anywhere
-        self.constants: dict[str, Any] = {}
-        self.names: dict[tuple[type, bytes], str] = {}  # of constants, by type and bits
         self.stops = 0
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id in CONSTANTS and len(node.args) == 1:
-            try:
-                value = CONSTANTS[node.func.id](ast.literal_eval(node.args[0]))
-            except ValueError:
-                return node
-            name = self.names.setdefault((type(value), value.tobytes()), f"{node.func.id}_{len(self.constants)}")
-            self.constants[name] = value
-            return ast.copy_location(ast.Name(name, ast.Load()), node)
-        return node
+    def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        made: list[ast.stmt] = []
+        for statement in body:
+            for name in ("body", "orelse"):
+                inner = getattr(statement, name, None)
+                if inner:
+                    setattr(statement, name, self.block(inner))
+            made += self.loop(statement) if isinstance(statement, ast.For) else (statement,)
+        return made
 
-    def visit_For(self, node: ast.For) -> Any:
-        self.generic_visit(node)
+    def loop(self, node: ast.For) -> list[ast.stmt]:
         call = node.iter
         plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range" and isinstance(node.target, ast.Name)
         if not plain or node.orelse or (self.continues and any(isinstance(n, ast.Continue) for s in node.body for n in ast.walk(s))):
-            return node
+            return [node]
         assert isinstance(call, ast.Call) and isinstance(node.target, ast.Name)
-        start: ast.expr = ast.Constant(0) if len(call.args) == 1 else call.args[0]
+        at: Any = {"lineno": node.lineno, "col_offset": node.col_offset}
+        start: ast.expr = ast.Constant(0, **at) if len(call.args) == 1 else call.args[0]
         stop = call.args[0] if len(call.args) == 1 else call.args[1]
-        step: ast.expr = call.args[2] if len(call.args) == 3 else ast.Constant(1)
+        step: ast.expr = call.args[2] if len(call.args) == 3 else ast.Constant(1, **at)
         if not isinstance(step, ast.Constant) or not isinstance(step.value, int) or step.value <= 0:
-            return node
-        name = node.target.id
-        statements: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], start)]
+            return [node]
+        name, reading, writing = node.target.id, ast.Load(), ast.Store()
+        statements: list[ast.stmt] = [ast.Assign([ast.Name(name, writing, **at)], start, **at)]
         if not isinstance(stop, ast.Constant):
             limit = f"stop_{self.stops}"
             self.stops += 1
             # before the index, which the bound may mention under another meaning
-            statements.insert(0, ast.Assign([ast.Name(limit, ast.Store())], stop))
-            stop = ast.Name(limit, ast.Load())
-        test = ast.Compare(ast.Name(name, ast.Load()), [ast.Lt()], [stop])
-        statements.append(ast.While(test, [*node.body, ast.AugAssign(ast.Name(name, ast.Store()), ast.Add(), step)], []))
-        return [ast.copy_location(s, node) for s in statements]
+            statements.insert(0, ast.Assign([ast.Name(limit, writing, **at)], stop, **at))
+            stop = ast.Name(limit, reading, **at)
+        test = ast.Compare(ast.Name(name, reading, **at), [ast.Lt()], [stop], **at)
+        count = ast.AugAssign(ast.Name(name, writing, **at), ast.Add(), step, **at)
+        return [*statements, ast.While(test, [*node.body, count], [], **at)]
 
 
 def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: str) -> list[TypedFunction]:
@@ -120,14 +136,13 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
     forms = _forms(text, tree, typed)
     identities = _identities(tree, forms, typed)
     shared = _share(text, forms, typed)
-    if shared:
-        tree = ast.parse(_with_shared(text, definitions, shared), file)
-    cheaper = _Cheaper("continue" in text)
-    tree = cheaper.visit(tree)
+    cheaper, constants = _with_names(_with_shared(text, definitions, shared) if shared else text)
+    tree = ast.parse(cheaper, file)
+    tree.body = _Counting("continue" in text).block(tree.body)
     # Python's own min, max and abs cost Numba a template each that it has to compile
     builtins = {"min": scalars.minimum, "max": scalars.maximum, "abs": scalars.absolute}
-    namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **cheaper.constants}
-    exec(compile(ast.fix_missing_locations(tree), file, "exec"), namespace)
+    namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **constants}
+    exec(compile(tree, file, "exec"), namespace)
     namespace["f16"] = scalars.half  # after the file's own imports
     trees = {item.name: item for item in tree.body if isinstance(item, ast.FunctionDef)}
     result, copied = list[TypedFunction](), {name for group in shared.values() for name in group.names}
@@ -161,10 +176,8 @@ def _identities(tree: ast.Module, forms: dict[str, tuple[str, alike.Form]], type
         or (isinstance(item, ast.ImportFrom) and item.module in ("math", "flowc.codegen.intrinsics") and not any(a.asname for a in item.names))
         for item in tree.body
     )
-    functions = [item for item in tree.body if isinstance(item, ast.FunctionDef)]
-    calls = {f.name: {n.id for n in ast.walk(f) if isinstance(n, ast.Name)} & (set(typed) - {f.name}) for f in functions}
     return {
-        name: "\n".join([form.key, *(number for _, _, number in form.numbers), *typed[name]]) if known and not calls[name] else ""
+        name: "\n".join([form.key, *(number for _, _, number in form.numbers), *typed[name]]) if known and not form.used & (set(typed) - {name}) else ""
         for name, (_, form) in forms.items()
     }
 

@@ -17,6 +17,8 @@ from flowc.codegen.elf import provided
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from flowc.codegen.cache import Cache
+
 NAMES = {dtype: f"flowc_tile_{dtype}" for dtype in ("f32", "f64")}  # as `tile_text.tile_name`, which a warm start does not import
 
 _lock = threading.Lock()
@@ -37,9 +39,7 @@ def require(code: bytes) -> None:
         if name not in _loaded and name.encode() in code:
             from flowc.codegen.objects import LoadedProgram  # which loads programs through this file
 
-            ready = _kept(dtype)
-            if ready is None:
-                ready = _compiled(dtype).result()
+            ready = _kept(dtype) or _compiled(dtype).result()
             with _lock:
                 if name not in _loaded:
                     library = LoadedProgram(ready, (name,), permanent=True)
@@ -61,10 +61,28 @@ def _kept(dtype: str) -> bytes | None:
     return Cache().read(_name(dtype))
 
 
+def keep(dtype: str) -> None:
+    """Have the tiles of one dtype in the disk cache."""
+    if _kept(dtype) is None:
+        from flowc.codegen.cache import Cache
+
+        _write(dtype, Cache())
+
+
+def _write(dtype: str, folder: Cache) -> bytes:
+    from flowc.codegen.tile_text import tile_text
+
+    text = tile_text(dtype)
+    code = _emit(text)
+    folder.write(_name(dtype), f"# The register tiles of {dtype}, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
+    return code
+
+
 def _compiled(dtype: str) -> Future[bytes]:
-    """Object code of the tiles of one dtype, from a thread that compiles it now."""
+    """Object code of the tiles of one dtype, from the process that compiles ahead, or from a thread that compiles it now."""
     from concurrent.futures import Future
 
+    from flowc.codegen import ahead
     from flowc.codegen.cache import Cache
 
     with _lock:
@@ -75,16 +93,12 @@ def _compiled(dtype: str) -> Future[bytes]:
     folder = Cache()
 
     def compile() -> None:
-        from flowc.codegen.tile_text import tile_text
-
         try:
-            text = tile_text(dtype)
-            code = _emit(text)
+            ahead.wait(f"tiles of {dtype}")
+            found.set_result(folder.read(_name(dtype)) or _write(dtype, folder))
         except BaseException as error:
             found.set_exception(error)
             raise
-        folder.write(_name(dtype), f"# The register tiles of {dtype}, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
-        found.set_result(code)
 
     threading.Thread(target=compile, name="flowc-tiles", daemon=True).start()
     return found

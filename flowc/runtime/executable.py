@@ -60,6 +60,13 @@ class Binding(Struct, frozen=False, eq=False):
     result_shapes: list[tuple[int, ...]]
 
 
+AHEAD = {
+    "native": "from flowc.runtime import native; native.keep()",
+    "tiles of f32": "from flowc.codegen import tile_library; tile_library.keep('f32')",
+}
+"""What nearly every program needs once it is compiled (`flowc.codegen.ahead`)."""
+
+
 def build(f: Function) -> Executable:
     """The executable of a specialized Function. Settings decide whether it is compiled, interpreted, or run as plain Python."""
     global builds
@@ -140,8 +147,10 @@ class Executable(Shown):
         checked = settings().verify or not self.is_kept  # then every pass runs, and is looked at
         found = None if checked else kept.find(self.f)
         if found is None:
+            from flowc.codegen import ahead
             from flowc.codegen.build import compile_cached
 
+            ahead.begin(AHEAD)
             self._object = compile_cached(self.source, self._printed.signatures)
             made = layout(self.program, self._printed)
             if not checked:

@@ -58,15 +58,9 @@ class Library:
     """The loaded code. address(name): of an exported function."""
 
     def __init__(self) -> None:
-        from flowc.codegen.cache import Cache, key
         from flowc.codegen.objects import LoadedProgram
 
-        folder, name = Cache(), key("\n".join(map(_text, _SOURCES)), {})
-        code = folder.read(name)
-        if code is None:
-            text, code = _assembled()
-            folder.write(name, "# The runtime's native code, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
-        loaded = LoadedProgram(code, (*EXPORTS, "flowc_known", "flowc_names"), permanent=True)
+        loaded = LoadedProgram(keep(), (*EXPORTS, "flowc_known", "flowc_names"), permanent=True)
         self._loaded = loaded
         self._addresses = loaded.addresses
         word = ctypes.CFUNCTYPE(ctypes.c_int64)
@@ -78,6 +72,23 @@ class Library:
 
     def address(self, name: str) -> int:
         return self._addresses[name]
+
+
+def keep() -> bytes:
+    """The native code's object code, from the disk cache, from the process that compiles ahead, or assembled now and kept there."""
+    from flowc.codegen.cache import Cache, key
+
+    folder, name = Cache(), key("\n".join(map(_text, _SOURCES)), {})
+    code = folder.read(name)
+    if code is None:
+        from flowc.codegen import ahead
+
+        ahead.wait("native")
+        code = folder.read(name)
+    if code is None:
+        text, code = _assembled()
+        folder.write(name, "# The runtime's native code, in LLVM's language.\n" + "".join(f"# {line}\n" for line in text.splitlines()), code)
+    return code
 
 
 def _text(source: str) -> str:
