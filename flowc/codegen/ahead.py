@@ -53,7 +53,8 @@ def begin(commands: Mapping[str, str]) -> None:
             return
         _ahead = set(commands)
         steps = "; ".join(f"{command}; print({name!r}, flush=True)" for name, command in commands.items())
-        environment = {**os.environ, "FLOWC_CACHE_DIR": os.path.abspath(settings().cache_dir)}
+        # NumPy's own threads would spin on processors that are needed
+        environment = {**os.environ, "FLOWC_CACHE_DIR": os.path.abspath(settings().cache_dir), "OPENBLAS_NUM_THREADS": "1"}
         _process = python(steps, stdin=subprocess.DEVNULL, text=True, env=environment)
         atexit.register(_stop)
 

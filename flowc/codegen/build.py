@@ -50,7 +50,7 @@ def compile_source(text: str, signatures: Signatures, file: str = "<generated>",
     from flowc.codegen.source import typed_functions
 
     expect(text)
-    with _lock:
+    with _lock, Emission(*_flags(flags), kernels=len(signatures) - 1) as emission:  # helpers start while the text is read
         functions = typed_functions(text, signatures, file)
         symbols = _symbols(functions, flags)
         entry = entry_unit(text, signatures, symbols)
@@ -58,17 +58,15 @@ def compile_source(text: str, signatures: Signatures, file: str = "<generated>",
         if entry is None:
             symbols = {}
         else:
+            emission.add(entry)
             functions = [item for item in functions if item.name != entry.name]
             if cache is not None:
                 read = {symbol: cache.read(symbol.removeprefix(_KERNEL), ".kernel") for symbol in symbols.values()}
                 kept = {symbol: code for symbol, code in read.items() if code is not None}
                 functions = [left for item in functions if (left := _without(item, {n for n, symbol in symbols.items() if symbol in kept}))]
-        with Emission(*_flags(flags), kernels=sum(max(1, len(item.copies)) for item in functions)) as emission:
-            if entry is not None:
-                emission.add(entry)
-            for unit in translated(functions):
-                emission.add(unit.called(symbols.get(unit.name, unit.name)))
-            codes = emission.finish()
+        for unit in translated(functions):
+            emission.add(unit.called(symbols.get(unit.name, unit.name)))
+        codes = emission.finish()
         if cache is not None:
             for symbol in codes.keys() & symbols.values():
                 cache.keep(symbol.removeprefix(_KERNEL), ".kernel", codes[symbol])
