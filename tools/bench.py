@@ -25,8 +25,9 @@ torch.compile, PyTensor and ONNX Runtime is installed in the peers' environment.
 
 Before each chunk of a peer's steps comes a chunk of flowc's, and the ratio is taken from such neighbours, because the
 machine's speed drifts. Times are medians over the rounds with the middle half beside them. The first step counts building
-and compiling: cold is a process with an empty cache, warm a second process with the same cache. A contestant whose answers
-are not those of the workload gets no number.
+and compiling: cold is a process with an empty cache, warm a second process with the same cache. A start counts the interpreter
+and NumPy's import, not what the benchmark itself imports and computes for its data. A contestant whose answers are not those
+of the workload gets no number.
 """
 
 from __future__ import annotations

@@ -157,6 +157,8 @@ def test_info_and_clear_know_layouts_and_stamps(folder: Cache) -> None:
 
 WARM = textwrap.dedent("""
     import sys
+    import numpy
+    before = set(sys.modules)
     import flowc as tf
     x = tf.placeholder(tf.float32, [None, 3])
     w = tf.Variable(tf.ones([3]))
@@ -167,7 +169,8 @@ WARM = textwrap.dedent("""
         session.run(train, {x: [[1, 2, 3]]})
         value = session.run(loss, {x: [[1, 2, 3]]})
     heavy = [m for m in ("numba", "llvmlite", "flowc.transforms.fuse", "flowc.lower.program", "flowc.codegen.source", "networkx") if m in sys.modules]
-    print(repr(float(value)), *heavy)
+    slow = ("dataclasses", "pathlib", "concurrent.futures", "logging", "fractions", "difflib")
+    print(repr(float(value)), *heavy, *(m for m in slow if m in sys.modules and m not in before))
 """)
 
 
