@@ -12,6 +12,7 @@ the rates that they reach alone, whichever is more. Everything runs on copies: n
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import statistics
@@ -75,9 +76,9 @@ class KernelProfile:
     def timed(self, seconds: float, best: Mapping[str, float]) -> KernelProfile:
         """The same with its time. best: seconds that the machine allows, by what the kernel would wait for; empty where that was not measured."""
         if not best or not (self.flops or self.bytes) or seconds <= 0:
-            return replace(self, seconds=seconds)
+            return dataclasses.replace(self, seconds=seconds)
         bound = max(best, key=lambda what: best[what])
-        return replace(self, seconds=seconds, bound=bound, of_limit=best[bound] / seconds)
+        return dataclasses.replace(self, seconds=seconds, bound=bound, of_limit=best[bound] / seconds)
 
     @property
     def bytes(self) -> int:
