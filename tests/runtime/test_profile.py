@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from flowc.runtime import limits as limits_module
 from flowc.runtime import threads as pool
 from flowc.runtime.limits import Limits
 from flowc.runtime.profile import Bounds, KernelProfile, Profile, Timed, kernel_profile, profile
+from flowc.structs import replace
 from flowc.transforms.pipeline import optimize
 from tests.runtime.step import STEP, arguments
 
