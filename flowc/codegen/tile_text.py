@@ -201,7 +201,7 @@ def _entry(dtype: str) -> str:
     t.put("entry:")
     few = t.both(t.compare("slt", "%rows", str(ROWS_TO_COPY)), t.compare("eq", "%count", "1"))
     plain = t.both(t.compare("eq", "%b_column", "1"), t.compare("eq", "%b_unit", str(t.unit)))
-    long = t.both(t.compare("sgt", "%b_inner", str(t.unit)), t.compare("sgt", "%columns", str(t.unit)))
+    long = t.both(t.compare("sgt", "%b_inner", str(NEAR_UNITS * t.unit)), t.compare("sgt", "%columns", str(t.unit)))
     terms = t.mul("%outer", "%inner")
     sweeps = t.both(few, plain, long, t.compare("sgt", terms, "0"))
     t.put(f"  br i1 {sweeps}, label %sweeping, label %blocks")
