@@ -23,6 +23,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import Kind
 from flowc.ir.rules import Bindings, Rule, RuleSet, constant_value, improved, rewrite
 from flowc.ir.types import TensorType
+from flowc.ops.slicing import span
 from flowc.transforms.expand import defined
 
 
@@ -141,7 +142,42 @@ def _view(b: Builder, x: Node, shape: Shape) -> Node:
         return b.apply("expand_dims", x, axis=added)
     if dropped is not None:
         return b.apply("squeeze", x, axis=dropped)
-    return b.apply("reshape", x, shape=shape)
+    return _reshaped_slice(b, x, shape) or b.apply("reshape", x, shape=shape)
+
+
+def _reshaped_slice(b: Builder, x: Node, shape: Shape) -> Node | None:
+    """A slice along an axis that `shape` splits, as a slice of its source in such a shape: what follows reads the source, and the slice is no copy.
+
+    Only of sources that are stored anyway, as a contraction's result is; of others the slice is computed alone.
+    """
+    if x.op.name != "slice" or not _ends_contraction(x.inputs[0]):
+        return None
+    (source,), dims = x.inputs, x.tensor.dims
+    changed = [i for i, (old, new) in enumerate(zip(source.tensor.dims, dims, strict=True)) if old != new]
+    if len(changed) != 1:
+        return None
+    axis = changed[0]
+    after = dims[axis + 1 :]
+    split = shape[axis : len(shape) - len(after)]
+    full, inner, strides = source.tensor.dims[axis], product(split[1:]), x.attrs["stride"]
+    if shape != (*dims[:axis], *split, *after) or any(stride not in (1, None) for stride in strides) or not isinstance(full, int):
+        return None
+    first = span(full, x.attrs["begin"][axis], x.attrs["end"][axis], 1).start
+    if not split or not isinstance(inner, int) or not isinstance(first, int) or inner < 2 or full % inner or first % inner:
+        return None
+    whole = _view(b, source, (*dims[:axis], full // inner, *split[1:], *after))
+    begin, end, ones = [None] * len(shape), [None] * len(shape), (1,) * len(shape)
+    return b.apply(
+        "slice", whole, stride=ones,
+        begin=(*begin[:axis], first // inner, *begin[axis + 1 :]), end=(*end[:axis], first // inner + split[0], *end[axis + 1 :]),
+    )  # fmt: skip
+
+
+def _ends_contraction(node: Node) -> bool:
+    """Whether a node is a contraction's result, or elementwise from one."""
+    if node.op.kind is Kind.CONTRACT:
+        return True
+    return node.op.kind is Kind.MAP and any(n.type == node.type and _ends_contraction(n) for n in node.inputs)
 
 
 def _added_ones(small: Shape, large: Shape) -> tuple[int, ...] | None:

@@ -136,6 +136,13 @@ def test_ones_that_spread_the_operand_become_one_broadcast():
             "v0: f32[b, 2, 2] = reshape(x, shape=(b, 2, 2))",
         ),
         ("x: f32[b, 4]", "v0: f32[4, b] = transpose(x); v1: f32[4, b] = neg(v0)", "v0: f32[4, b] = transpose(x, perm=(1, 0)); v1: f32[4, b] = neg(v0)"),
+        (
+            "x: f32[b, 4], w: f32[4, 12]",
+            "m: f32[b, 12] = matmul(x, w); n: f32[b, 12] = neg(m);"
+            "s: f32[b, 6] = slice(n, begin=(None, 6), end=(None, None), stride=(1, 1)); v0: f32[b, 2, 3] = reshape(s, shape=(b, 2, 3))",
+            "m: f32[b, 12] = matmul(x, w); n: f32[b, 12] = neg(m); v1: f32[b, 4, 3] = reshape(n, shape=(b, 4, 3));"
+            "v0: f32[b, 2, 3] = slice(v1, begin=(None, 2, None), end=(None, 4, None), stride=(1, 1, 1))",
+        ),
         ("x: f32[b, 1, 4]", "v0: f32[1, b, 4] = transpose(x, perm=(1, 0, 2))", "v0: f32[1, b, 4] = reshape(x, shape=(1, b, 4))"),
         ("x: f32[b, 4], c: f32[4]", "v0: f32[b, 4] = broadcast_to(c, shape=(b, 4)); v1: f32[b, 4] = add(x, v0)", "v1: f32[b, 4] = add(x, c)"),
         (
@@ -169,6 +176,26 @@ def test_shapes_movements_and_broadcasts_take_their_simplest_form(params, before
 )
 def test_movements_that_move_something_stay(body):
     unchanged(simplify, one(X, body, "v0"))
+
+
+MATMUL = "m: f32[b, 12] = matmul(x, w)"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # the source would not be stored otherwise
+        "m: f32[b, 12] = sin(y); s: f32[b, 6] = slice(m, begin=(None, 6), end=(None, 12), stride=(1, 1)); v0: f32[b, 2, 3] = reshape(s, shape=(b, 2, 3))",
+        # the slice begins within a part, the parts do not fill the source, steps, two axes, a reshape of another axis as well
+        f"{MATMUL}; s: f32[b, 6] = slice(m, begin=(None, 2), end=(None, 8), stride=(1, 1)); v0: f32[b, 2, 3] = reshape(s, shape=(b, 2, 3))",
+        f"{MATMUL}; s: f32[b, 10] = slice(m, begin=(None, 0), end=(None, 10), stride=(1, 1)); v0: f32[b, 2, 5] = reshape(s, shape=(b, 2, 5))",
+        f"{MATMUL}; s: f32[b, 6] = slice(m, begin=(None, 0), end=(None, 12), stride=(1, 2)); v0: f32[b, 2, 3] = reshape(s, shape=(b, 2, 3))",
+        f"{MATMUL}; s: f32[b, 6] = slice(m, begin=(None, 0), end=(None, 6), stride=(1, 1)); v0: f32[2*b, 3] = reshape(s, shape=(2*b, 3))",
+        f"{MATMUL}; s: f32[b, 6] = slice(m, begin=(None, 6), end=(None, 12), stride=(1, 1)); v0: f32[b, 6, 1] = expand_dims(s, axis=(2,))",
+    ],
+)
+def test_slices_that_a_shape_does_not_split_evenly_stay(body):
+    unchanged(simplify, one("x: f32[b, 4], w: f32[4, 12], y: f32[b, 12]", body, "v0"))
 
 
 def test_names_and_locations_survive():
