@@ -50,10 +50,15 @@ def _matmul_vjp(e: Any, x: Any, y: Any, out: Any, ct: Any, transpose_a: bool, tr
         to_x = e.matmul(y, ct, transpose_a=transpose_b, transpose_b=True)
     else:
         to_x = e.matmul(ct, y, transpose_b=not transpose_b)
+    left, right = x, ct
+    if not transpose_a and x.shape is not None and y.shape is not None and len(x.shape) > len(y.shape) == 2:
+        # one product over all rows of all matrices, not the sum of a product for each
+        rows = product(x.shape[:-1])
+        left, right = e.reshape(x, shape=(rows, x.shape[-1])), e.reshape(ct, shape=(rows, y.shape[0 if transpose_b else 1]))
     if transpose_b:
-        to_y = e.matmul(ct, x, transpose_a=True, transpose_b=transpose_a)
+        to_y = e.matmul(right, left, transpose_a=True, transpose_b=transpose_a)
     else:
-        to_y = e.matmul(x, ct, transpose_a=not transpose_a)
+        to_y = e.matmul(left, right, transpose_a=not transpose_a)
     return sum_down(e, to_x, x), sum_down(e, to_y, y)  # batch dimensions may have been broadcast
 
 

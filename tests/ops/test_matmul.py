@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import flowc
 from flowc.errors import DTypeError, ShapeError
 from flowc.ir import loops
 from flowc.ir.dims import Sym
@@ -151,6 +152,21 @@ def test_a_small_transposed_right_operand_is_read_where_it_is():
     np.testing.assert_allclose(found, x @ y.T, rtol=1e-4, atol=1e-5)
     (tile,) = tiles(statements)
     assert len(statements) == 1 and (tile.b, tile.b_column.value, tile.b_inner.value) == ("x1", 9, 1)
+
+
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_the_gradient_to_weights_of_a_batch_of_matrices_is_one_product(transpose_b):
+    g = np.random.default_rng(3)
+    x, w = g.standard_normal((5, 6, 9)).astype(np.float32), g.standard_normal((8, 9) if transpose_b else (9, 8)).astype(np.float32)
+    c = g.standard_normal((5, 6, 8)).astype(np.float32)
+
+    @flowc.compile
+    def slope(w, x, c):
+        return flowc.grad(lambda w: flowc.sum(flowc.matmul(x, w, transpose_b=transpose_b) * c))(w)
+
+    by_hand = np.einsum("bmk,bmn->kn", x.astype(np.float64), c)
+    np.testing.assert_allclose(slope(w, x, c), by_hand.T if transpose_b else by_hand, rtol=1e-4, atol=1e-4)
+    assert slope.source.count("tile_f32(") == 1 and "part" not in slope.source
 
 
 def test_narrow_products_are_plain_loops():
