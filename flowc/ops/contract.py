@@ -197,16 +197,16 @@ class _Product:
             outer=index(1), inner=smaller(k - first, length), out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner,
             b_unit=index(unit(self.dtype)), b_column=index(1), b_outer=ZERO, b_inner=n, accumulate=ZERO, dtype=self.dtype, block=(self.m, self.n),
         )  # fmt: skip
-        block, width = var("column_block") * LINE, var("column")
+        block, column = var("column_block") * LINE, var("column")
         count, row = smaller(n - block, LINE), counter("row", m)
-        place = row * n + (block + width)
+        place = row * n + (block + column)
         join = (
             Alloc("sums", self.dtype, size=LINE),
-            vector("column", count, Store("sums", width, Load(parts, place, self.dtype))),
+            vector("column", count, Store("sums", column, Load(parts, place, self.dtype))),
             For("part", index(1), blocks(self.k, length), "serial", (
-                vector("column", count, Store("sums", width, Load(parts, var("part") * (m * n) + place, self.dtype), "add")),
+                vector("column", count, Store("sums", column, Load(parts, var("part") * (m * n) + place, self.dtype), "add")),
             )),
-            vector("column", count, Store(self.out, place, Load("sums", width, self.dtype))),
+            vector("column", count, Store(self.out, place, Load("sums", column, self.dtype))),
         )  # fmt: skip
         return [over((("part", blocks(self.k, length)),), (tile,)), Barrier(), over((("row", m), ("column_block", blocks(self.n, LINE))), join)]
 
