@@ -57,19 +57,42 @@ def with_width(text: str, width: int) -> str:
 _BRANCH = re.compile(r'^  br (?:i1 [^,]+, )?label %"([^"]+)"(?:, label %"([^"]+)")?')
 _FUNCTION_OF_FLOATS = re.compile(r'call (?:float|double) @"?\w+_f(?:32|64)"?\(')
 _ELEMENT_STORED = re.compile(r'  store (?:float|double) .*, (?:float|double)\* %"\.\d')  # variables have names, places of elements numbers
+_STORED = re.compile(r'  store .*\* %"\.\d')  # any element
+_TRIPS = re.compile(r'  %"[^"]+" = icmp slt i64 %"[^"]+", (\d+)$')
+_JOINED = re.compile(r"fadd reassoc|call nsz \w+ @\"?llvm\.(?:max|min)imum|select nnan nsz")
 _LOOP = 900_000  # the number of the loops' metadata, beyond those of any module
 BRIEF = 32  # lines of a loop whose own steps, counting and branching, are a good part of it
+WHOLE = range(33, 257)  # elements of a brief reduction that becomes vectors without a loop, the last of them cut off
+
+
+class Wish(NamedTuple):
+    """What LLVM is asked to make of a loop. vectors: taken at a time; whole: no loop is left, and the last vector is cut off by a mask."""
+
+    vectors: int
+    whole: bool = False
+
+    def metadata(self, number: int) -> list[str]:
+        """The lines of the module that say so, numbered from `number`."""
+        parts = [f'!{{!"llvm.loop.interleave.count", i32 {self.vectors}}}']
+        if self.whole:
+            parts += [
+                '!{!"llvm.loop.vectorize.predicate.enable", i1 true}',
+                '!{!"llvm.loop.vectorize.followup_vectorized", !{!"llvm.loop.unroll.full"}}',
+            ]
+        return [f"!{number} = distinct !{{!{number}, {', '.join(parts)}}}"]
 
 
 def interleaved(text: str) -> str:
-    """LLVM text in which innermost loops that call a function of `vmath` take two vectors at a time, and brief ones that store floats four.
+    """LLVM text in which innermost loops say what they want of LLVM's passes.
 
-    Such a function is one long chain of operations, each waiting for the one before. LLVM leaves so long a loop alone, and a processor cannot look
-    far enough ahead to begin the next chain. A brief loop spends a fifth of its instructions on itself. A loop is a branch to a block that
-    stands before it.
+    Those that call a function of `vmath` take two vectors at a time: such a function is one long chain of operations, each waiting for the one
+    before. LLVM leaves so long a loop alone, and a processor cannot look far enough ahead to begin the next chain. Brief ones that store floats
+    take four: a brief loop spends a fifth of its instructions on itself. Brief reductions of a known number of elements that is no multiple of
+    the vectors become vectors only: a rest would be added up a second time, across one more vector. A loop is a branch to a block that stands
+    before it.
     """
     result: list[str] = []
-    used: set[int] = set()
+    used: dict[Wish, int] = {}
     blocks: dict[str, int] = {}
     end = 0  # of the last loop
     for line in text.splitlines():
@@ -79,23 +102,27 @@ def interleaved(text: str) -> str:
         elif line.endswith(":"):
             blocks[line[:-1].strip('"')] = len(result)
         elif branch is not None and (back := [blocks[name] for name in branch.groups() if name in blocks]):
-            vectors = _at_a_time(result[back[0] :]) if back[0] >= end else 1
-            if vectors > 1:
-                used.add(vectors)
-                line += f", !llvm.loop !{_LOOP + 2 * vectors}"
+            wish = _wish(result[back[0] :]) if back[0] >= end else None
+            if wish is not None:
+                line += f", !llvm.loop !{used.setdefault(wish, _LOOP + len(used))}"
             end = len(result)
         result.append(line)
-    for vectors in sorted(used):
-        at = _LOOP + 2 * vectors
-        result += [f"!{at} = distinct !{{!{at}, !{at + 1}}}", f'!{at + 1} = !{{!"llvm.loop.interleave.count", i32 {vectors}}}']
+    for wish, number in used.items():
+        result += wish.metadata(number)
     return "\n".join(result)
 
 
-def _at_a_time(loop: Sequence[str]) -> int:
-    """Vectors that an innermost loop should take at a time; 1 leaves it to LLVM."""
+def _wish(loop: Sequence[str]) -> Wish | None:
+    """What an innermost loop is to become; None leaves it to LLVM."""
     if any(_FUNCTION_OF_FLOATS.search(line) for line in loop):
-        return 2
-    return 4 if len(loop) <= BRIEF and any(_ELEMENT_STORED.match(line) for line in loop) else 1
+        return Wish(2)
+    if len(loop) > BRIEF:
+        return None
+    if any(_ELEMENT_STORED.match(line) for line in loop):
+        return Wish(4)
+    trips = next((int(found[1]) for line in loop if (found := _TRIPS.match(line))), 0)
+    reduces = any(_JOINED.search(line) for line in loop) and not any(_STORED.match(line) for line in loop)
+    return Wish(2, whole=True) if reduces and trips in WHOLE and trips % 16 else None
 
 
 def linked(units: Sequence[Unit], width: int, public: Sequence[str]) -> Any:

@@ -10,7 +10,7 @@ from decimal import Decimal, getcontext
 import numpy as np
 import pytest
 
-from flowc.codegen import intrinsics, vmath, vmath_f64
+from flowc.codegen import build, intrinsics, vmath, vmath_f64
 from flowc.codegen.emission import interleaved
 from flowc.ir.op import OPS
 from tests.codegen.accuracy import EXACT, Map, documented, error, error_over, map_text, processor
@@ -220,6 +220,36 @@ again:
 }}"""
     assert interleaved(loop.format(place='%"sum"')) == loop.format(place='%"sum"')
     assert "interleave.count" in interleaved(loop.format(place='%".7"'))
+
+
+ROWS = """from math import inf
+
+from flowc.codegen.intrinsics import add_any_order, f32, maximum, pointer_f32
+
+
+def k(tid, nthreads, x, out):
+    for i in range(tid, nthreads):
+        total = f32({start})
+        for j in range({n}):
+            total = {join}(total, x[i * {n} + j])
+        out[i] = total
+
+
+def program(tid, nthreads, args):
+    k(tid, nthreads, pointer_f32(args, 1), pointer_f32(args, 2))
+"""
+ROWS_SIGNATURES = {"k": ("i64", "i64", "f32*", "f32*!"), "program": ("i64", "i64", "i64*")}
+
+
+@pytest.mark.parametrize(("start", "join"), [("0.0", "add_any_order"), ("-inf", "maximum")])
+@pytest.mark.parametrize(("n", "cut"), [(100, True), (250, True), (112, False), (20, False), (1000, False)])
+def test_a_brief_reduction_of_some_vectors_has_no_rest_that_is_joined_a_second_time(start: str, join: str, n: int, cut: bool) -> None:
+    with processor(*PROCESSORS["avx2"][:2]):
+        text = build.llvm_text(ROWS.format(start=start, join=join, n=n), ROWS_SIGNATURES)
+    assert ("masked.load" in text) == cut
+    if cut:
+        assert text.count("<8 x float>, ptr") == n // 8  # whole vectors, each once: no loop is left
+        assert text.count("call <8 x float> @llvm.masked.load") == 1
 
 
 @pytest.mark.parametrize("features", ["generic", "avx"])
