@@ -28,11 +28,12 @@ MATH = {
     "ceil": "ceil", "trunc": "trunc", "pow": "pow", "abs": "fabs",
 }  # fmt: skip
 
-# device functions, for each dtype {t} that needs them. min and max: NaN where either is NaN. rint: halves to even, as NumPy rounds.
+# device functions, for each dtype {t} that needs them. min and max: NaN where either is NaN; larger: the first then. rint: halves to even, as NumPy rounds.
 # floordiv, mod: as NumPy's npy_divmod, where the modulus takes the divisor's sign.
 HELPERS = {
     "min": "def {name}(x, y):\n    return x if x < y or x != x else y",
     "max": "def {name}(x, y):\n    return x if x > y or x != x else y",
+    "larger": "def {name}(x, y):\n    return y if y > x else x",
     "sigmoid": "def {name}(x):\n    return {t}(1.0) / ({t}(1.0) + {t}(math.exp(-x)))",
     "round": (
         "def {name}(x):\n"

@@ -92,6 +92,7 @@ def _scalar_emitters() -> None:
             emit(function, dtype, *operands)(partial(_intrinsic, name))
         for function, name in ((scalars.minimum, "minimum"), (scalars.maximum, "maximum")):
             emit(function, dtype, dtype, dtype)(partial(_nan_aware, name))
+        emit(scalars.larger, dtype, dtype, dtype)(_larger)
         emit(scalars.muladd, dtype, dtype, dtype, dtype)(partial(_intrinsic, "fmuladd"))
         emit(scalars.fmod, dtype, dtype, dtype)(lambda builder, args: builder.frem(*args))
         emit(scalars.isnan, "bool", dtype)(lambda builder, args: builder.fcmp_unordered("uno", args[0], args[0]))
@@ -129,6 +130,13 @@ def _scalar_emitters() -> None:
 def _nan_aware(name: str, builder: Any, args: Any) -> Any:
     """LLVM's own, which a loop over a running extreme vectorises with; the sign of a zero among zeros is left open."""
     return _intrinsic(name, builder, args, ("nsz",))
+
+
+def _larger(builder: Any, args: Any) -> Any:
+    """The form that a loop over a running extreme vectorises with."""
+    x, y = args
+    flags = ("nnan", "nsz")
+    return builder.select(builder.fcmp_ordered(">", y, x, flags=flags), y, x, flags=flags)
 
 
 def _extreme(order: str, sign: str, builder: Any, args: Any) -> Any:

@@ -30,6 +30,7 @@ from flowc.codegen.scalars import (
     invert,
     isinf,
     isnan,
+    larger,
     local_bool,
     local_f32,
     local_f64,

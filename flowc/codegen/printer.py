@@ -112,7 +112,7 @@ class SourcePrinter:
         if s.combine is not None:
             pair = (Var(target, s.value.dtype), s.value)
             # an extreme that may be what memory holds already becomes a masked store, which is slow: that side stands second
-            value = loops.apply(s.combine, *(pair[::-1] if s.index is not None and s.combine in ("min", "max") else pair))
+            value = loops.apply(s.combine, *(pair[::-1] if s.index is not None and s.combine in ("min", "max", "larger") else pair))
         self.line(depth, f"{target} = {self.index(value)}")
 
     # expressions

@@ -99,6 +99,11 @@ def maximum(x: Any, y: Any) -> Any:
     return select((x > y) | (x != x), x, y)
 
 
+def larger(x: Any, y: Any) -> Any:
+    """The larger of two numbers; where one is NaN, either of them: one instruction, where `maximum` is three."""
+    return select(y > x, y, x)
+
+
 def absolute(x: Any) -> Any:
     """|x|; the smallest integer stays what it is."""
     return np.abs(x)

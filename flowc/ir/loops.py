@@ -136,10 +136,10 @@ _BITS = {"bitand": "&", "bitor": "|", "bitxor": "^", "shl": "<<", "shr": ">>"}
 INFIX = {**_ARITHMETIC, **_COMPARE, **_LOGIC, **_BITS}
 
 # name -> number of operands; results have the first operand's dtype, but for comparisons, `not` and `is*`, which are bool.
-# min and max give NaN where either operand is NaN, as NumPy does.
+# min and max give NaN where either operand is NaN, as NumPy does; larger gives either of the two there.
 FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(INFIX, 2),
-    **dict.fromkeys(("min", "max", "pow", "atan2"), 2),
+    **dict.fromkeys(("min", "max", "larger", "pow", "atan2"), 2),
     **dict.fromkeys(("neg", "not", "abs", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"), 1),
     **dict.fromkeys(("sinh", "cosh", "erf", "floor", "ceil", "round", "trunc", "isnan", "isinf", "invert"), 1),
     "philox": 4,  # philox(key, counter, index, lane): one of the four u32 words at a place of the stream; key, counter, index u64, lane i64
@@ -285,7 +285,7 @@ class Alloc(Statement):
 
 
 class Store(Statement):
-    """`buffer[index] = value`, or with `combine` (add, mul, min, max) `buffer[index] = combine(buffer[index], value)`.
+    """`buffer[index] = value`, or with `combine` (add, mul, min, max, larger) `buffer[index] = combine(buffer[index], value)`.
 
     `index` None stores to a register.
     """

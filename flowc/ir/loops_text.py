@@ -293,7 +293,7 @@ class _Parser:
                 expr = self.expr(value)
                 self.names[name] = expr.dtype
                 return Let(name, expr)
-            case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="min" | "max" as combine), args=[held, value])) if ast.dump(
+            case ast.Assign(targets=[target], value=ast.Call(func=ast.Name(id="min" | "max" | "larger" as combine), args=[held, value])) if ast.dump(
                 held
             ) == ast.dump(_loaded(target)):
                 return self.store(target, value, combine)

@@ -18,7 +18,7 @@ RESERVED = frozenset(
         *FUNCTIONS, *keyword.kwlist, *_DTYPES,
         "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound", "mark",  # a kernel's own
         "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath", "vmath_f64",
-        "absolute", "add_any_order", "cast", "copysign", "fmod", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
+        "absolute", "add_any_order", "cast", "copysign", "fmod", "larger", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
     }
     | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tiles") for dtype in _DTYPES}
 )  # fmt: skip

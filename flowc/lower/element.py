@@ -246,7 +246,7 @@ def hint(node: Node) -> str:
 # names that generated source uses for other things (the printers' function names among them: a test holds this list against theirs)
 _RESERVED = {
     *DTYPES, *keyword.kwlist, "tid", "nthreads", "args", "range", "program", "inf", "nan", "extent", "barrier", "lower_bound", "upper_bound",
-    "maximum", "minimum", "power", "absolute", "rint", "add_any_order", "cuda", "numba",
+    "larger", "maximum", "minimum", "power", "absolute", "rint", "add_any_order", "cuda", "numba",
 }  # fmt: skip
 
 

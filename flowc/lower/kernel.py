@@ -170,7 +170,7 @@ def start_value(lowering: Fold, dtype: DType) -> Const:
     return loops.lift(init, dtype)  # type: ignore[arg-type,return-value]
 
 
-_COMBINE = {"acc + x": "add", "acc * x": "mul", "min(acc, x)": "min", "max(acc, x)": "max"}
+_COMBINE = {"acc + x": "add", "acc * x": "mul", "min(acc, x)": "min", "max(acc, x)": "max", "larger(acc, x)": "larger"}
 
 
 def combine(buffer: str, at: Expr | None, lowering: Fold, x: Expr, dtype: DType) -> Store:

@@ -43,7 +43,7 @@ def _log_softmax(x: Any, axis: int) -> Any:
 
 
 def _expand_shifted(e: Any, x: Any, axis: int) -> Any:
-    return x - e.reduce_max(x, axis=(axis,), keepdims=True)
+    return x - e.reduce_largest(x, axis=(axis,), keepdims=True)
 
 
 def _softmax_expand(e: Any, x: Any, axis: int) -> Any:

@@ -80,6 +80,14 @@ reduce_max = reduction(
     doc="Maximum along axes; NaN where one is NaN.",
 )  # fmt: skip
 
+reduce_largest = reduction(
+    "reduce_largest", title="Max", dtypes=FLOATS,
+    eval=lambda x, axis, keepdims: np.fmax.reduce(x, axis=axis, keepdims=keepdims, initial=_lowest(x.dtype)),
+    vjp=_extreme_vjp,
+    fold=Fold("lowest", "larger(acc, x)"),
+    doc="Maximum of the numbers along axes. Where one is NaN the result is any of them: for what becomes NaN there anyway, as sums of exp(x - largest).",
+)  # fmt: skip
+
 reduce_min = reduction(
     "reduce_min", title="Min",
     eval=lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims, initial=_highest(x.dtype)),
@@ -159,7 +167,7 @@ def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
 
 def _logsumexp_expand(e: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     axes = normal_axes("logsumexp", axis, len(x.dims))
-    largest = e.reduce_max(x, axis=axes, keepdims=True)
+    largest = e.reduce_largest(x, axis=axes, keepdims=True)
     largest = e.where(e.is_finite(largest), largest, 0.0)  # inf - inf would be NaN
     total = e.log(e.reduce_sum(e.exp(x - largest), axis=axes, keepdims=True)) + largest
     return total if keepdims else e.squeeze(total, axis=axes)

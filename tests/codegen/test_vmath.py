@@ -224,7 +224,7 @@ again:
 
 ROWS = """from math import inf
 
-from flowc.codegen.intrinsics import add_any_order, f32, maximum, pointer_f32
+from flowc.codegen.intrinsics import add_any_order, f32, larger, maximum, pointer_f32
 
 
 def k(tid, nthreads, x, out):
@@ -241,7 +241,7 @@ def program(tid, nthreads, args):
 ROWS_SIGNATURES = {"k": ("i64", "i64", "f32*", "f32*!"), "program": ("i64", "i64", "i64*")}
 
 
-@pytest.mark.parametrize(("start", "join"), [("0.0", "add_any_order"), ("-inf", "maximum")])
+@pytest.mark.parametrize(("start", "join"), [("0.0", "add_any_order"), ("-inf", "maximum"), ("-inf", "larger")])
 @pytest.mark.parametrize(("n", "cut"), [(100, True), (250, True), (112, False), (20, False), (1000, False)])
 def test_a_brief_reduction_of_some_vectors_has_no_rest_that_is_joined_a_second_time(start: str, join: str, n: int, cut: bool) -> None:
     with processor(*PROCESSORS["avx2"][:2]):

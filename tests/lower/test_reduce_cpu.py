@@ -174,6 +174,30 @@ def test_rows_in_groups_of_every_size(rows: int, columns: int) -> None:
             agree(NORM.replace("C", str(columns)), x)
 
 
+@pytest.mark.parametrize("columns", [5, 24, 100, 300])
+def test_a_row_with_nan_becomes_nan_though_its_largest_number_is_taken_out(columns: int) -> None:
+    """Wherever NaN stands, and whatever else: alone, beside infinities, in every place."""
+    x = normal(columns + 6, columns)
+    np.fill_diagonal(x, np.nan)
+    x[columns], x[columns + 1], x[columns + 2, 1:], x[columns + 2, 0] = np.nan, -np.inf, -np.inf, np.nan
+    x[columns + 3], x[columns + 4, 3], x[columns + 5, 1:4] = np.inf, np.inf, (np.nan, np.inf, -np.inf)
+    cross = "l: f32[r] = softmax_cross_entropy(x, y)"
+    with np.errstate(all="ignore"):
+        for program in (SOFTMAX, LOG_SOFTMAX := SOFTMAX.replace("softmax(", "log_softmax(")):
+            agree(program.replace("C", str(columns)), x)
+        assert np.isnan(interpret(parse_function(LOG_SOFTMAX.replace("C", str(columns))), [x])[0][: columns + 1]).all()
+        agree(text("y: f32[r] = logsumexp(x, axis=(1,))", f"x: f32[r, {columns}]", "y"), x)
+        agree(text(cross, f"x: f32[r, {columns}], y: f32[r, {columns}]", "l"), x, np.ones_like(x))
+
+
+def test_the_gradient_of_a_row_with_nan_is_nan() -> None:
+    gradient = text("s: f32[r, 40] = softmax(x, axis=-1); p: f32[r, 40] = mul(s, t); q: f32[r, 1] = reduce_sum(p, axis=(1,), keepdims=True); "
+                    "d: f32[r, 40] = sub(t, q); y: f32[r, 40] = mul(s, d)", "x: f32[r, 40], t: f32[r, 40]", "y")  # fmt: skip
+    x = normal(3, 40)
+    x[1, 7] = np.nan
+    agree(gradient, x, normal(3, 40))
+
+
 def test_rows_of_two_axes_in_groups() -> None:
     agree(text("y: f32[r, 5, 40] = softmax(x, axis=-1)", "x: f32[r, 5, 40]", "y"), normal(11, 5, 40))
     agree(text("y: f32[r, 40, 5] = softmax(x, axis=1)", "x: f32[r, 40, 5]", "y"), normal(11, 40, 5))

@@ -26,7 +26,7 @@ class Place(loops.Expr):
 _ERF = np.frompyfunc(math.erf, 1, 1)
 _FUNCTIONS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "floordiv": np.floor_divide, "mod": np.mod,
-    "pow": np.power, "min": np.minimum, "max": np.maximum, "neg": np.negative, "abs": np.abs, "exp": np.exp, "log": np.log,
+    "pow": np.power, "min": np.minimum, "max": np.maximum, "larger": np.fmax, "neg": np.negative, "abs": np.abs, "exp": np.exp, "log": np.log,
     "expm1": np.expm1, "log1p": np.log1p, "tanh": np.tanh, "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tan": np.tan,
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "floor": np.floor, "ceil": np.ceil,
     "round": np.rint, "trunc": np.trunc, "isnan": np.isnan, "isinf": np.isinf, "not": np.logical_not,

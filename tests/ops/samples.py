@@ -113,7 +113,7 @@ def _reductions(draw: Callable[..., np.ndarray], names: str) -> None:
         SAMPLES[name] = [((draw(g, *shape),), dict(attrs)) for shape, attrs in _AXES]
 
 
-_reductions(normal, "reduce_sum reduce_prod reduce_max reduce_min reduce_mean logsumexp")
+_reductions(normal, "reduce_sum reduce_prod reduce_max reduce_largest reduce_min reduce_mean logsumexp")
 _reductions(truth, "reduce_any reduce_all")
 for _name in ("argmax", "argmin"):
     SAMPLES[_name] = [

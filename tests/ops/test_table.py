@@ -61,7 +61,8 @@ def test_comparisons_and_rounding_pass_no_gradient():
 
 def test_a_fold_starts_from_what_changes_nothing():
     starts = {n: op.lowering.init for n, op in OPS.items() if isinstance(op.lowering, Fold)}
-    assert starts == {"reduce_sum": 0, "reduce_prod": 1, "reduce_max": "lowest", "reduce_min": "highest", "reduce_any": False, "reduce_all": True}
+    extremes = {"reduce_max": "lowest", "reduce_largest": "lowest", "reduce_min": "highest"}
+    assert starts == {"reduce_sum": 0, "reduce_prod": 1, **extremes, "reduce_any": False, "reduce_all": True}
 
 
 def test_opaque_ops_of_this_room_build_their_own_nests():

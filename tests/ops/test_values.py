@@ -48,6 +48,11 @@ def test_a_reduction_of_nothing_gives_what_changes_nothing():
     np.testing.assert_array_equal(value("reduce_max", empty, axis=(1,)), f32(-INF, -INF))
 
 
+def test_the_largest_number_is_found_beside_nan():
+    assert value("reduce_largest", f32(1, NAN, 3, 2)) == 3
+    assert value("reduce_largest", f32(-INF, NAN, INF)) == INF
+
+
 def test_softmax_of_huge_values_is_finite():
     np.testing.assert_array_equal(value("softmax", f32(1e38, 0, -1e38)), f32(1, 0, 0))
     np.testing.assert_array_equal(value("log_softmax", f32(1e4, 0)), f32(0, -1e4))
