@@ -15,7 +15,7 @@ from flowc.ir.loops import FUNCTIONS, Alloc, Barrier, Const, Expr, For, Load, St
 from flowc.ir.node import Node
 from flowc.ir.op import ArgFold, Fold, Scalar
 from flowc.ir.scalar_text import scalar
-from flowc.ir.types import F16, I32, I64
+from flowc.ir.types import I32, I64
 from flowc.lower.element import ZERO, Flat, Index, hint, ravel, unravel
 from flowc.lower.kernel import (
     KernelBuilder,
@@ -31,6 +31,7 @@ from flowc.lower.kernel import (
     spread,
     start_value,
 )  # fmt: skip
+from flowc.lower.row_groups_cpu import RowGroups, in_groups
 from flowc.lower.sweep_cpu import parallel_nest
 from flowc.transforms.groups import is_reduction, reduction_axes, squeezed
 
@@ -40,8 +41,6 @@ SERIAL = 2048  # a static reduction of at most so many elements is one thread's
 BLOCK = 1024  # columns whose partial results are together in the innermost cache
 LEAST_ROWS = 64  # of a chunk of columns, so that joining the chunks' results is little beside
 JOINED = 256  # columns that one thread joins at a time
-GROUP = 16  # rows that go through each sweep together
-GROUPED = range(32, 257)  # elements of such a row: of fewer, loops are most of the code to compile; a group of more leaves the innermost cache
 COSTLY = {name for name, operands in FUNCTIONS.items() if operands == 1} - {
     "neg", "not", "abs", "sqrt", "floor", "ceil", "round", "trunc", "isnan", "isinf", "invert"} | {"pow", "atan2", "mod"}  # fmt: skip
 
@@ -77,7 +76,7 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
     """One parallel loop over rows; inside, one sweep per level of reductions.
 
     A costly value that a later sweep needs again waits in the buffer of a result that is stored after it. Short rows with several sweeps go in
-    groups: each sweep goes over all rows of a group before the next begins, so that rows do not wait for each other's last additions.
+    groups, in which each sweep is one row behind the sweep before it, so that none waits for the last additions of another.
     """
     row_shape = tuple(domain[i] for i in kept)
     level = levels(k.f)
@@ -96,8 +95,8 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
             _place_sweeps(k, node, domain, axes, place, index)
         k.elements.names |= early
 
-    if _in_groups(k, folds, domain, axes, row_shape):
-        group = _Group(k, domain, axes, row_shape)
+    if in_groups(k, folds, domain, axes, row_shape):
+        group = RowGroups(k, domain, axes, row_shape)
         last = row_levels(k, folds, domain, kept, lambda here, stores: group.sweep(here, stores, lambda index: one_sweep(index, here, stores)))
         if last:
             group.finish(last)
@@ -110,87 +109,6 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
 
         statements = _row_loop(k, row_shape, row)
     k.elements.scopes[-1].statements.extend(statements)
-
-
-def _in_groups(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> bool:
-    """Whether rows go in groups: several sweeps over rows that are neither very short nor long."""
-    level = levels(k.f)
-    sweeps = max(*(level[n] for n in folds), *(level[r] + 1 for r in k.f.results if is_full(r, domain, squeezed(row_shape))), 0)
-    width, count = product(tuple(domain[a] for a in axes)), product(row_shape)
-    return sweeps > 1 and isinstance(width, int) and width in GROUPED and count != 1 and not any(n.tensor.dtype is F16 for n in folds)
-
-
-class _Group:
-    """A parallel loop over groups of rows. sweep: a loop over a group's rows; what it finds waits in local arrays, an element for each row."""
-
-    def __init__(self, k: KernelBuilder, domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> None:
-        self.k, self.row_shape = k, row_shape
-        self.row_dims = tuple(1 if i in axes else d for i, d in enumerate(domain))
-        elements = k.elements
-        scope = elements.scopes[-1]
-        count, size = extent(product(row_shape)), Const(GROUP, I64)
-        self.groups = elements.let("groups", (count + size - Const(1, I64)) // size, scope)
-        self.group = k.var("group")
-        elements.open()
-        self.first = elements.let("first", self.group * size, elements.scopes[-1])
-        self.last = elements.let("last", loops.apply("min", self.first + size, count), elements.scopes[-1])
-        self.found: dict[Node, str] = {}
-
-    def sweep(self, here: list[Node], stores: list[Node], body: Callable[[Index], None]) -> None:
-        """body(index) for each row, which finds the reductions `here` and stores `stores`."""
-        used = self._below([*(x for n in here for x in n.inputs), *stores])
-        ahead = [n for n in used if n not in self.found]
-        if ahead:  # once for each row, and many rows in a vector
-            self._over_rows(self._below([x for n in ahead for x in n.inputs], reductions=True), lambda index: None, ahead)
-        self._over_rows(used, body, here)
-
-    def finish(self, results: list[Node]) -> None:
-        """Stores results with one number for each row."""
-        k = self.k
-        self._over_rows(
-            self._below(results, reductions=True), lambda index: k.elements.store((k.result_names[r], r, spread(index, r.tensor.dims)) for r in results), []
-        )
-
-    def _over_rows(self, used: list[Node], body: Callable[[Index], None], new: list[Node]) -> None:
-        elements = self.k.elements
-        outer = elements.scopes[-1].statements
-        names = {n: elements.unique(f"{hint(n).rstrip('_')}_of") for n in new}
-        outer.extend(Alloc(name, n.tensor.dtype, size=GROUP) for n, name in names.items())
-        p = self.k.var("row")
-        elements.open()
-        scope = elements.scopes[-1]
-        index: Index = (p,) if len(self.row_shape) == 1 else tuple(elements.let("i", e, scope) for e in unravel(p, self.row_shape))
-        for n in used:
-            elements.give(n, spread(index, n.tensor.dims), elements.let(hint(n), Load(self.found[n], p - self.first, n.tensor.dtype), scope))
-        body(index)
-        for n, name in names.items():
-            scope.statements.append(Store(name, p - self.first, elements.value(n, spread(index, n.tensor.dims))))
-        outer.append(For(p.name, self.first, self.last, "serial", elements.close()))
-        self.found |= names
-
-    def _below(self, nodes: list[Node], reductions: bool = False) -> list[Node]:
-        """What has one number for each row and is known before a sweep over the rows' elements, where `nodes` are computed from it.
-
-        Finished reductions, and what follows from them alone; reductions: of these, only what has been computed.
-        """
-        elements = self.k.elements
-        found: set[Node] = set()
-        seen: set[Node] = set()
-        waiting = list(nodes)
-        while waiting:
-            node = waiting.pop()
-            if node in seen or node in elements.names or node in elements.ahead:
-                continue
-            seen.add(node)
-            follows = not reductions and node.tensor.dims == self.row_dims and node.tensor.dtype is not F16
-            if is_reduction(node) or node in self.found or follows:
-                found.add(node)
-            else:
-                waiting.extend(node.inputs)
-        return [n for n in self.k.f.nodes if n in found]
-
-    def close(self) -> list[Statement]:
-        return [For(self.group.name, ZERO, self.groups, "parallel", self.k.elements.close())]
 
 
 def _place_sweeps(k: KernelBuilder, node: Node, domain: Shape, axes: tuple[int, ...], place: dict[int, Expr], row: Index) -> None:

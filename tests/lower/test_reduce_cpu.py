@@ -11,7 +11,8 @@ from flowc.ir.interpret import interpret
 from flowc.ir.loops import For, Statement, children
 from flowc.ir.text import parse_function
 from flowc.lower.program import plan
-from flowc.lower.reduce_cpu import BLOCK, GROUP, GROUPED, LEAST_ROWS
+from flowc.lower.reduce_cpu import BLOCK, LEAST_ROWS
+from flowc.lower.row_groups_cpu import GROUP, GROUPED
 from flowc.lower.sweep_cpu import TILE
 from flowc.runtime import executable as executable_module
 from flowc.runtime.executable import build
@@ -136,10 +137,22 @@ NORM = text(
 )  # fmt: skip
 
 
-def test_short_rows_go_through_each_sweep_together() -> None:
+def test_each_sweep_over_short_rows_is_one_row_behind_the_sweep_before_it() -> None:
     """So that no row waits for another's last additions."""
     kernel = kernel_text(SOFTMAX.replace("C", str(GROUPED[-1])))
-    assert kernel.count("for group in parallel(") == 1 and kernel.count("in serial(first, last)") == 3  # the largest, the sum, the quotients
+    assert kernel.count("for group in parallel(") == 1 and kernel.count("for step in serial(first, last + 2)") == 1
+    the_largest, the_sum, the_quotients = (kernel.index(line) for line in ("if step < last:", "row = step - 1\n", "row_1 = step - 2\n"))
+    assert the_largest < kernel.index("larger(") < the_sum < kernel.index("exp(") < the_quotients < kernel.index(" / ")
+
+
+def test_what_only_numbers_of_the_row_are_computed_from_waits_nowhere() -> None:
+    kernel = kernel_text(NORM.replace("C", "100"))
+    assert "reduce_sum_of" not in kernel
+    both = text("s: f32[r, 1] = reduce_sum(x, axis=(1,), keepdims=True); m: f32[r, 1] = mul(s, 0.1); d: f32[r, 100] = sub(x, m); "
+                "q: f32[r, 1] = reduce_sum(d, axis=(1,), keepdims=True); e: f32[r, 100] = add(d, s); y: f32[r, 100] = div(e, q)",
+                "x: f32[r, 100]", "y, s")  # fmt: skip
+    assert " s_of[" in kernel_text(both) and " m_of[" in kernel_text(both)
+    agree(both, 1.0 + 0.1 * normal(2 * GROUP + 3, 100))
 
 
 @pytest.mark.parametrize("columns", [10, GROUPED[-1] + 1, "c"])

@@ -1,0 +1,135 @@
+"""CPU loops over short rows with several sweeps: groups of rows, in which each sweep is one row behind the sweep before it.
+
+    s = reduce_sum(x);  y = x / s   ->   for group in parallel: for step in group: sum row `step`, divide row `step - 1` by its sum, which is done
+
+So no row waits for the last additions of its own sweep: a processor adds up one row while it divides another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowc.ir import loops
+from flowc.ir.dims import Shape, product
+from flowc.ir.loops import Alloc, Const, For, If, Let, Load, Statement, Store, Var, extent
+from flowc.ir.node import Node
+from flowc.ir.types import F16, I64
+from flowc.lower.element import ZERO, Index, hint, unravel
+from flowc.lower.kernel import KernelBuilder, is_full, levels, spread
+from flowc.transforms.groups import is_reduction, squeezed
+
+GROUP = 16  # short rows that go through their sweeps one after the other
+GROUPED = range(32, 257)  # elements of such a row: of fewer, loops are most of the code to compile; of more, one row alone keeps the processor busy
+
+
+def in_groups(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> bool:
+    """Whether rows go in groups: several sweeps over rows that are neither very short nor long."""
+    level = levels(k.f)
+    sweeps = max(*(level[n] for n in folds), *(level[r] + 1 for r in k.f.results if is_full(r, domain, squeezed(row_shape))), 0)
+    width, count = product(tuple(domain[a] for a in axes)), product(row_shape)
+    return sweeps > 1 and isinstance(width, int) and width in GROUPED and count != 1 and not any(n.tensor.dtype is F16 for n in folds)
+
+
+class RowGroups:
+    """A parallel loop over groups of rows, and in it one over steps: at each, every sweep goes over a row, one row behind the sweep before it.
+
+    What a sweep finds waits in local arrays, an element for each row of the group.
+    """
+
+    def __init__(self, k: KernelBuilder, domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> None:
+        self.k, self.row_shape = k, row_shape
+        self.row_dims = tuple(1 if i in axes else d for i, d in enumerate(domain))
+        elements = k.elements
+        scope = elements.scopes[-1]
+        count, size = extent(product(row_shape)), Const(GROUP, I64)
+        self.groups = elements.let("groups", (count + size - Const(1, I64)) // size, scope)
+        self.group, self.step = k.var("group"), k.var("step")
+        elements.open()
+        self.first = elements.let("first", self.group * size, elements.scopes[-1])
+        self.last = elements.let("last", loops.apply("min", self.first + size, count), elements.scopes[-1])
+        self.found: dict[Node, str] = {}
+        self.sweeps: list[tuple[Var, tuple[Statement, ...]]] = []  # finished: each one's row and statements
+        self.here: list[Node] | None = None  # the reductions of the sweep under way
+
+    def sweep(self, here: list[Node], stores: list[Node], body: Callable[[Index], None]) -> None:
+        """body(index) for each row, which finds the reductions `here` and stores `stores`."""
+        used = self._below([*(x for n in here for x in n.inputs), *stores])
+        if self.here is not None:
+            self._end([n for n in used if n not in self.found and n not in self.here])
+        elements = self.k.elements
+        elements.open()
+        scope = elements.scopes[-1]
+        self.row = self.k.var("row") if self.sweeps else self.step
+        flat = len(self.row_shape) == 1
+        self.index: Index = (self.row,) if flat else tuple(elements.let("i", e, scope) for e in unravel(self.row, self.row_shape))
+        self._give(used)
+        body(self.index)
+        self.here = here
+
+    def finish(self, results: list[Node]) -> None:
+        """Stores results with one number for each row, at the end of the last sweep."""
+        self._give(self._below(results, reductions=True))
+        self.k.elements.store((self.k.result_names[r], r, spread(self.index, r.tensor.dims)) for r in results)
+
+    def _give(self, used: list[Node]) -> None:
+        """Reads what waits for the row."""
+        elements = self.k.elements
+        for n in used:
+            place = spread(self.index, n.tensor.dims)
+            if n in self.found and elements.key(n, place) not in elements.scopes[-1].memo:
+                value = Load(self.found[n], self.row - self.first, n.tensor.dtype)
+                elements.give(n, place, elements.let(hint(n), value, elements.scopes[-1]))
+
+    def _end(self, ahead: list[Node]) -> None:
+        """Ends a sweep: what it found waits, but for what goes into `ahead` alone: numbers of the row that the next sweep uses."""
+        assert self.here is not None
+        elements = self.k.elements
+        self._give(self._below([x for n in ahead for x in n.inputs], reductions=True))
+        for n in (*(n for n in self.here if not self._goes_into(n, ahead)), *ahead):
+            self.found[n] = name = elements.unique(f"{hint(n).rstrip('_')}_of")
+            elements.scopes[-2].statements.append(Alloc(name, n.tensor.dtype, size=GROUP))
+            value = elements.value(n, spread(self.index, n.tensor.dims))
+            elements.scopes[-1].statements.append(Store(name, self.row - self.first, value))
+        self.sweeps.append((self.row, elements.close()))
+
+    def _below(self, nodes: list[Node], reductions: bool = False) -> list[Node]:
+        """What has one number for each row and is known before a sweep over the rows' elements, where `nodes` are computed from it.
+
+        Finished reductions, and what follows from them alone; reductions: of these, only what has been computed.
+        """
+        elements = self.k.elements
+        found: set[Node] = set()
+        seen: set[Node] = set()
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if node in seen or node in elements.names or node in elements.ahead:
+                continue
+            seen.add(node)
+            follows = not reductions and node.tensor.dims == self.row_dims and node.tensor.dtype is not F16
+            if is_reduction(node) or node in self.found or follows:
+                found.add(node)
+            else:
+                waiting.extend(node.inputs)
+        return [n for n in self.k.f.nodes if n in found]
+
+    def _goes_into(self, node: Node, ahead: list[Node]) -> bool:
+        """Whether nothing needs a number of the row but what is computed from it first."""
+        users = self.k.f.users()[node]
+        return node not in self.k.f.results and all(u in ahead or (u.tensor.dims == self.row_dims and self._goes_into(u, ahead)) for u in users)
+
+    def close(self) -> list[Statement]:
+        elements = self.k.elements
+        self.sweeps.append((self.row, elements.close()))
+        behind = len(self.sweeps) - 1
+        steps: list[Statement] = []
+        for number, (row, statements) in enumerate(self.sweeps):
+            started, left = loops.apply("le", self.first, row), loops.apply("lt", row, self.last)
+            if number:
+                steps.append(Let(row.name, self.step - Const(number, I64)))
+            steps.append(If(left if number == 0 else started if number == behind else loops.apply("and", started, left), statements))
+        elements.scopes[-1].statements.append(For(self.step.name, self.first, self.last + Const(behind, I64), "serial", tuple(steps)))
+        return [For(self.group.name, ZERO, self.groups, "parallel", elements.close())]
+
+
+__all__ = ["GROUP", "GROUPED", "RowGroups", "in_groups"]
