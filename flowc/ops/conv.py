@@ -245,14 +245,14 @@ def _windows_holding(name: str, place: Expr, offset: str, axis: WindowAxis, body
 
 
 def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
-    from flowc.ops import winograd
-
     """Chunks of the batch in parallel, each into a filter of its own, which are then added up.
 
     A tile's rows are the pixels and channels of one row of the window, which lie side by side in the image (so one-channel images make
     tiles too); its sum runs over the places of the result. One image at a time, so that it and its cotangent stay in the cache while all
     tiles of the filter pass over them.
     """
+    from flowc.ops import winograd
+
     x, ct, filter = (t.dims for t in types)
     rows, columns = _axes("conv2d_filter_grad", x, filter, **attrs)
     dtype = result.dtype

@@ -54,7 +54,7 @@ class Recorder:
         self.begin = 0
 
     def start(self) -> None:
-        """Struct from now on, the runs of all threads. RuntimeError where it runs already."""
+        """Record from now on, the runs of all threads. RuntimeError where it runs already."""
         global active
         with _lock:
             if self in active:
@@ -64,7 +64,7 @@ class Recorder:
             native.pause()
 
     def stop(self) -> None:
-        """Struct no more; a second time does nothing."""
+        """Record no more; a second time does nothing."""
         global active
         with _lock:
             if self in active:
