@@ -150,34 +150,38 @@ def _reshaped_slice(b: Builder, x: Node, shape: Shape) -> Node | None:
 
     Only of sources that are stored anyway, as a contraction's result is; of others the slice is computed alone.
     """
-    if x.op.name != "slice" or not _ends_contraction(x.inputs[0]):
+    if x.op.name != "slice" or any(stride not in (1, None) for stride in x.attrs["stride"]):
         return None
     (source,), dims = x.inputs, x.tensor.dims
     changed = [i for i, (old, new) in enumerate(zip(source.tensor.dims, dims, strict=True)) if old != new]
     if len(changed) != 1:
         return None
     axis = changed[0]
-    after = dims[axis + 1 :]
-    split = shape[axis : len(shape) - len(after)]
-    full, inner, strides = source.tensor.dims[axis], product(split[1:]), x.attrs["stride"]
-    if shape != (*dims[:axis], *split, *after) or any(stride not in (1, None) for stride in strides) or not isinstance(full, int):
-        return None
+    before, after = dims[:axis], dims[axis + 1 :]
+    count, parts = (shape[axis : len(shape) - len(after)] or (0,))[0], shape[axis + 1 : len(shape) - len(after)]
+    full, size = source.tensor.dims[axis], product(parts)
     first = span(full, x.attrs["begin"][axis], x.attrs["end"][axis], 1).start
-    if not split or not isinstance(inner, int) or not isinstance(first, int) or inner < 2 or full % inner or first % inner:
+    if shape != (*before, count, *parts, *after) or not (isinstance(full, int) and isinstance(size, int) and isinstance(first, int)):
         return None
-    whole = _view(b, source, (*dims[:axis], full // inner, *split[1:], *after))
-    begin, end, ones = [None] * len(shape), [None] * len(shape), (1,) * len(shape)
-    return b.apply(
-        "slice", whole, stride=ones,
-        begin=(*begin[:axis], first // inner, *begin[axis + 1 :]), end=(*end[:axis], first // inner + split[0], *end[axis + 1 :]),
-    )  # fmt: skip
+    if size < 2 or full % size or first % size or not _ends_contraction(source):
+        return None
+    whole = _view(b, source, (*before, full // size, *parts, *after))
+    begin, end = (tuple(at if i == axis else None for i in range(len(shape))) for at in (first // size, first // size + count))
+    return b.apply("slice", whole, begin=begin, end=end, stride=(1,) * len(shape))
 
 
 def _ends_contraction(node: Node) -> bool:
     """Whether a node is a contraction's result, or elementwise from one."""
-    if node.op.kind is Kind.CONTRACT:
-        return True
-    return node.op.kind is Kind.MAP and any(n.type == node.type and _ends_contraction(n) for n in node.inputs)
+    seen, waiting = {node}, [node]
+    while waiting:
+        found = waiting.pop()
+        if found.op.kind is Kind.CONTRACT:
+            return True
+        if found.op.kind is Kind.MAP:
+            more = {n for n in found.inputs if n.type == node.type} - seen
+            seen |= more
+            waiting += more
+    return False
 
 
 def _added_ones(small: Shape, large: Shape) -> tuple[int, ...] | None:

@@ -1,5 +1,6 @@
 import pytest
 
+from flowc.ir.text import parse_function
 from flowc.transforms.simplify import RULES, simplify
 from tests.transforms.checking import check, unchanged
 
@@ -196,6 +197,15 @@ MATMUL = "m: f32[b, 12] = matmul(x, w)"
 )
 def test_slices_that_a_shape_does_not_split_evenly_stay(body):
     unchanged(simplify, one("x: f32[b, 4], w: f32[4, 12], y: f32[b, 12]", body, "v0"))
+
+
+@pytest.mark.parametrize("source", ["sin(y)", "matmul(x, w)"])
+def test_what_comes_before_a_slice_may_be_deep_and_have_many_paths(source):
+    """Two to the power of the lines, each looked at once; and more lines than Python's stack is deep."""
+    lines = "".join(f"m{i + 1}: f32[b, 12] = add(m{i}, m{i}); " for i in range(3000))
+    sliced = "s: f32[b, 6] = slice(m3000, begin=(None, 6), end=(None, 12), stride=(1, 1)); v0: f32[b, 2, 3] = reshape(s, shape=(b, 2, 3))"
+    found = simplify(parse_function(one("x: f32[b, 4], w: f32[4, 12], y: f32[b, 12]", f"m0: f32[b, 12] = {source}; {lines}{sliced}", "v0")))
+    assert found.results[0].op.name == ("slice" if source.startswith("matmul") else "reshape")
 
 
 def test_names_and_locations_survive():
