@@ -12,7 +12,7 @@ from collections.abc import Callable
 from flowc.ir import loops
 from flowc.ir.dims import Shape, product
 from flowc.ir.loops import FUNCTIONS, Alloc, Barrier, Const, Expr, For, Load, Statement, Store, Var, extent
-from flowc.ir.node import Node
+from flowc.ir.node import Node, walk
 from flowc.ir.op import ArgFold, Fold, Scalar
 from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I32, I64
@@ -154,7 +154,7 @@ def _kept_values(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Sh
     for node in k.f.nodes:
         costly[node] = not is_reduction(node) and (is_costly(node) or any(costly.get(n, False) and n not in found for n in node.inputs))
         again = any(level[u] > level[node] and not is_reduction(u) for u in k.f.users()[node])
-        summed = any(level[n] == level[node] + 1 and _depends(n, node) for n in folds)
+        summed = any(level[n] == level[node] + 1 and any(found is node for found in walk((n,))) for n in folds)
         if costly[node] and again and summed and is_full(node, domain, reduced):
             buffer = next((b for b, r in free.items() if level[r] > level[node] and r.tensor.dtype is node.tensor.dtype), None)
             if buffer is not None:
@@ -166,10 +166,6 @@ def _kept_values(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Sh
 def is_costly(node: Node) -> bool:
     """Whether an element takes a transcendental function."""
     return isinstance(node.op.lowering, Scalar) and any(f"{name}(" in node.op.lowering.text for name in COSTLY)
-
-
-def _depends(node: Node, operand: Node) -> bool:
-    return node is operand or any(_depends(n, operand) for n in node.inputs)
 
 
 def _row_loop(k: KernelBuilder, row_shape: Shape, row: Callable[[Index], None]) -> list[Statement]:

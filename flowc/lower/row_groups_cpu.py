@@ -115,8 +115,18 @@ class RowGroups:
 
     def _goes_into(self, node: Node, ahead: list[Node]) -> bool:
         """Whether nothing needs a number of the row but what is computed from it first."""
-        users = self.k.f.users()[node]
-        return node not in self.k.f.results and all(u in ahead or (u.tensor.dims == self.row_dims and self._goes_into(u, ahead)) for u in users)
+        users = self.k.f.users()
+        seen, waiting = {node}, [node]
+        while waiting:
+            number = waiting.pop()
+            if number in self.k.f.results:
+                return False
+            more = [u for u in users[number] if u not in ahead and u not in seen]
+            if any(u.tensor.dims != self.row_dims for u in more):
+                return False
+            seen.update(more)
+            waiting += more
+        return True
 
     def close(self) -> list[Statement]:
         elements = self.k.elements

@@ -211,6 +211,16 @@ def test_the_gradient_of_a_row_with_nan_is_nan() -> None:
     agree(gradient, x, normal(3, 40))
 
 
+def test_numbers_of_a_row_and_elements_that_many_paths_lead_to() -> None:
+    """Two to the power of the diamonds, each looked at once."""
+    number = "".join(f"a{i}: f32[r, 1] = mul(t{i}, 0.5); b{i}: f32[r, 1] = mul(t{i}, 0.25); t{i + 1}: f32[r, 1] = add(a{i}, b{i}); " for i in range(19))
+    row = text(f"t0: f32[r, 1] = reduce_sum(x, axis=(1,), keepdims=True); {number}y: f32[r, 40] = sub(x, t19)", "x: f32[r, 40]", "y")
+    agree(row, normal(GROUP + 1, 40))
+    elements = number.replace("[r, 1]", "[r, 40]")
+    agree(text(f"t0: f32[r, 40] = exp(x); {elements}s: f32[r, 1] = reduce_sum(t19, axis=(1,), keepdims=True); y: f32[r, 40] = div(t19, s)",
+               "x: f32[r, 40]", "y"), normal(3, 40))  # fmt: skip
+
+
 def test_rows_of_two_axes_in_groups() -> None:
     agree(text("y: f32[r, 5, 40] = softmax(x, axis=-1)", "x: f32[r, 5, 40]", "y"), normal(11, 5, 40))
     agree(text("y: f32[r, 40, 5] = softmax(x, axis=1)", "x: f32[r, 40, 5]", "y"), normal(11, 40, 5))
