@@ -7,7 +7,6 @@ What is used more than once is named by a `Let` in the innermost open scope; sca
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Iterable, Mapping
 
 from flowc.ir import loops
@@ -16,8 +15,9 @@ from flowc.ir.function import CONSTANT, Function
 from flowc.ir.loops import Apply, Const, Expr, Let, Load, Statement, Var, extent
 from flowc.ir.node import Node
 from flowc.ir.op import Element, Scalar
+from flowc.ir.reserved import RESERVED
 from flowc.ir.scalar_text import scalar
-from flowc.ir.types import DTYPES, I64
+from flowc.ir.types import I64
 
 Index = tuple[Expr, ...]
 ZERO = Const(0, I64)
@@ -240,14 +240,7 @@ def hint(node: Node) -> str:
     if node.op is PARAM:
         return f"{node.name}_"
     tail = node.op.name if is_anonymous(node) else node.name.rpartition(".")[2]
-    return f"{tail}_" if tail in _RESERVED or tail in loops.FUNCTIONS else tail
-
-
-# names that generated source uses for other things (the printers' function names among them: a test holds this list against theirs)
-_RESERVED = {
-    *DTYPES, *keyword.kwlist, "tid", "nthreads", "args", "range", "program", "inf", "nan", "extent", "barrier", "lower_bound", "upper_bound",
-    "larger", "maximum", "minimum", "power", "absolute", "rint", "add_any_order", "cuda", "numba",
-}  # fmt: skip
+    return f"{tail}_" if tail in RESERVED else tail
 
 
 def located(nodes: Iterable[Node]) -> str:
