@@ -133,10 +133,9 @@ def _nan_aware(name: str, builder: Any, args: Any) -> Any:
 
 
 def _larger(builder: Any, args: Any) -> Any:
-    """The form that a loop over a running extreme vectorises with."""
+    """As it is everywhere but in a loop that takes the largest of many, which `walk` writes."""
     x, y = args
-    flags = ("nnan", "nsz")
-    return builder.select(builder.fcmp_ordered(">", y, x, flags=flags), y, x, flags=flags)
+    return builder.select(builder.fcmp_ordered(">", y, x), y, x)
 
 
 def _extreme(order: str, sign: str, builder: Any, args: Any) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import builtins
 import operator
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,9 @@ COMPARED: dict[type[ast.cmpop], Any] = {
 }  # fmt: skip
 _TRUTHS = frozenset(COMPARED.values())
 UNARY: dict[type[ast.unaryop], Any] = {ast.USub: operator.neg, ast.Not: operator.not_, ast.Invert: operator.invert, ast.UAdd: operator.pos}
+
+# how inline assembly names a register of floats; "" where that is not known
+REGISTER = {"x86_64": "x", "amd64": "x", "aarch64": "w", "arm64": "w"}.get(platform.machine().lower(), "")
 
 Typed = tuple[Any, Any]  # Numba's type, LLVM's value
 
@@ -47,6 +51,7 @@ class Walk:
         self.slots: dict[str, Typed] = {}  # of the others: where in the frame
         self.known: dict[str, Typed] = {}  # constants of the file
         self.bound: dict[str, int] = {}
+        self.running: set[str] = set()  # names that the loop at hand makes the largest number of many
 
     def function(self, tree: ast.FunctionDef, function: ir.Function, arguments: list[Any], result: Any) -> None:
         """Write the body of an LLVM function that is declared. result: its type, none for no value."""
@@ -84,6 +89,8 @@ class Walk:
 
     def statement(self, statement: ast.stmt) -> None:
         match statement:
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("larger"), [ast.Name(held), value], [])) if name == held and name in self.slots and REGISTER:
+                self.run(name, self.value(value))
             case ast.Assign([ast.Name(name)], value):
                 self.bind(name, self.value(value))
             case ast.Assign([ast.Subscript(array, index)], value):
@@ -118,6 +125,26 @@ class Walk:
             raise NotPlain(f"{name} is {known} and {kind}")
         self.builder.store(given, place)
 
+    def run(self, name: str, value: Typed) -> None:
+        """`name = larger(name, value)`. LLVM makes vectors of a loop of these only where what they give for NaN is undefined; `settle` ends that."""
+        kind, number = value
+        if self.slots[name][0] != kind or not isinstance(kind, types.Float):
+            raise NotPlain(f"{name} is no running number")
+        held, flags = self.builder.load(self.slots[name][1]), ("nnan", "nsz")
+        self.bind(name, (kind, self.builder.select(self.builder.fcmp_ordered(">", number, held, flags=flags), number, held, flags=flags)))
+        self.running.add(name)
+
+    def settle(self) -> None:
+        """After a loop: what its running numbers hold is, from here on, what the registers hold, for NaN some number.
+
+        No instruction, but one that LLVM cannot look into. A `freeze` it would push into the loop, which then takes three times as long.
+        """
+        for name in sorted(self.running):
+            place = self.slots[name][1]
+            value = self.builder.load(place)
+            self.builder.store(self.builder.asm(ir.FunctionType(value.type, [value.type]), "", f"={REGISTER},0", [value], False), place)
+        self.running.clear()
+
     def branch(self, test: ast.expr, body: list[ast.stmt], otherwise: list[ast.stmt]) -> None:
         condition, append = self.truth(test), self.builder.append_basic_block
         yes, no, after = append(), append() if otherwise else None, append()
@@ -143,6 +170,7 @@ class Walk:
             raise NotPlain("a return in a loop")
         self.builder.branch(head)
         self.builder.position_at_end(after)
+        self.settle()
 
     def give(self, value: ast.expr | None) -> None:
         if value is None and self.result == types.none:

@@ -241,6 +241,17 @@ def program(tid, nthreads, args):
 ROWS_SIGNATURES = {"k": ("i64", "i64", "f32*", "f32*!"), "program": ("i64", "i64", "i64*")}
 
 
+def test_nothing_that_a_loop_over_numbers_leaves_undefined_is_read() -> None:
+    """The loop takes NaN for any number; LLVM knows nothing of what is read after it, and elsewhere the larger of two promises nothing."""
+    with processor(*PROCESSORS["avx2"][:2]):
+        running = build.llvm_text(ROWS.format(start="-inf", join="larger", n=1000), ROWS_SIGNATURES)
+        elements = map_text("larger(x[i], x[i] * f32(2.0))", "f32")
+    assert "load <8 x float>" in running and "fcmp uno" not in running
+    stored = re.search(r"store float (%\S+), ptr", running)
+    assert stored is not None and re.search(rf'{re.escape(stored[1])} = (tail )?call float asm "", "=\w,0"\(float', running)
+    assert "nnan" not in elements and "llvm.maximum" not in elements
+
+
 @pytest.mark.parametrize(("start", "join"), [("0.0", "add_any_order"), ("-inf", "maximum"), ("-inf", "larger")])
 @pytest.mark.parametrize(("n", "cut"), [(100, True), (250, True), (112, False), (20, False), (1000, False)])
 def test_a_brief_reduction_of_some_vectors_has_no_rest_that_is_joined_a_second_time(start: str, join: str, n: int, cut: bool) -> None:
