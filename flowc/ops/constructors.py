@@ -39,8 +39,8 @@ def all_have(has: Sequence[bool], *types: TensorType, **attrs: Any) -> bool:
     return all(has)
 
 
-def _rows_of_elements(has: Sequence[bool], *types: TensorType, **attrs: Any) -> bool:
-    """An operand without rows must be repeated along the first axis."""
+def rows_of_broadcast(has: Sequence[bool], *types: TensorType, **attrs: Any) -> bool:
+    """The `rows` rule of ops whose operands broadcast along the first axis: one without rows must be repeated along it."""
     rank = max(t.rank for t in types)
     return any(has) and all(own or t.rank < rank or t.dims[0] == 1 for own, t in zip(has, types, strict=True))
 
@@ -79,7 +79,7 @@ def elementwise(
     return define(
         Op(
             name, Kind.MAP, operands, doc, eval, dtype=dtype or dtype_rule, shape=shape_rule, attrs=attrs or {},
-            vjp=_unbroadcast(vjp, len(operands)), lowering=Scalar(scalar), title=title, rows=_rows_of_elements,
+            vjp=_unbroadcast(vjp, len(operands)), lowering=Scalar(scalar), title=title, rows=rows_of_broadcast,
         )
     )  # fmt: skip
 

@@ -19,14 +19,14 @@ from flowc.ir.dims import Dim, Shape, ceildiv, product
 from flowc.ir.loops import Alloc, Barrier, Expr, For, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift
 from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
-from flowc.ops.constructors import contraction, sum_down
+from flowc.ops.constructors import contraction, rows_of_broadcast, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
 from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
 
 MANY = 256  # rows or columns of a result for which an operand is copied beforehand
 SMALL = 1 << 16  # elements of a right matrix that is copied for half as many: the copy stays in the second cache
 LINE = 64  # rows of a result of one column that are summed side by side
-PARTS, FEW_ROWS, LONG, LARGE = 16, 4, 256, 1 << 18  # stretches of a sum; for so few rows of so many steps beside a matrix beyond the caches
+PARTS, PARTED_ROWS, LONG, LARGE = 16, 4, 256, 1 << 18  # stretches of a sum; for so few rows of so many steps beside a matrix beyond the caches
 
 
 def _matmul_shape(x: TensorType, y: TensorType, transpose_a: bool, transpose_b: bool) -> Shape:
@@ -63,10 +63,9 @@ def _matmul_vjp(e: Any, x: Any, y: Any, out: Any, ct: Any, transpose_a: bool, tr
 
 
 def _matmul_rows(has: Sequence[bool], x: TensorType, y: TensorType, transpose_a: bool, transpose_b: bool) -> bool:
-    if x.rank == 2:
-        return list(has) == [True, False] and not transpose_a and y.rank == 2
-    rank = max(x.rank, y.rank)
-    return any(has) and all(own or t.rank < rank or t.dims[0] == 1 for own, t in zip(has, (x, y), strict=True))
+    if max(x.rank, y.rank) > 2:
+        return rows_of_broadcast(has, x, y)
+    return list(has) == [True, False] and not transpose_a
 
 
 class _Product:
@@ -106,8 +105,19 @@ class _Product:
         """Of a row of the result, and of a step along the inner extent."""
         return (index(1), extent(self.m)) if self.transpose_a else (extent(self.k), index(1))
 
+    def tile(self, block: tuple[int, int], **given: Any) -> Tile:
+        """A tile along the whole inner extent, its `b` as it lies; `given`: where it differs, its `out_at`, `rows` and `columns` at least."""
+        m, n, k = extent(self.m), extent(self.n), extent(self.k)
+        a_row, a_inner = self.a_strides
+        whole: dict[str, Any] = {
+            "out": self.out, "a": self.a, "b": self.b, "a_at": self.a_matrix * (m * k), "b_at": self.b_matrix * (k * n), "outer": index(1), "inner": k,
+            "out_row": n, "a_row": a_row, "a_outer": ZERO, "a_inner": a_inner, "b_unit": index(unit(self.dtype)), "b_column": index(1), "b_outer": ZERO,
+            "b_inner": n, "accumulate": ZERO, "dtype": self.dtype, "block": block,
+        }  # fmt: skip
+        return Tile(**whole | given)
+
     def tiles(self, panels: bool = False, turned: str | None = None, **given: Any) -> Statement:
-        """The product, block by block; `given`: another `a`, `b` or `out`, or its strides. With `panels`, `b` is what `panels_of` made.
+        """The product, block by block; `given`: another `a`, `b` or `out`. With `panels`, `b` is what `panels_of` made.
 
         Row blocks run fastest: what a block of columns reads of `b` stays in the caches for all of them. `turned`: where the transposed result
         goes, block by block too.
@@ -117,18 +127,15 @@ class _Product:
         column_blocks, row_blocks = ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows))
         i, j = counter(*row_blocks) * rows, counter(*column_blocks) * columns
         width = index(unit(self.dtype))
-        a_row, a_inner = self.a_strides
-        lines = {"b_at": self.b_matrix * (k * n) + j, "b_unit": width, "b_column": index(1), "b_inner": n}
+        lines = {"b_at": self.b_matrix * (k * n) + j}
         if panels:
-            lines |= {"b_at": self.b_matrix * (k * extent(self.padded_columns)) + j * k, "b_unit": k * width, "b_inner": width}
+            lines = {"b_at": self.b_matrix * (k * extent(self.padded_columns)) + j * k, "b_unit": k * width, "b_inner": width}
         elif self.transpose_b:
             lines = {"b_at": self.b_matrix * (k * n) + j * k, "b_unit": k * width, "b_column": k, "b_inner": index(1)}
-        tile: dict[str, Any] = {
-            "out": self.out, "a": self.a, "b": self.b, "out_at": self.here * (m * n) + i * n + j, "a_at": self.a_matrix * (m * k) + i * a_row,
-            "rows": smaller(m - i, rows), "columns": smaller(n - j, columns), "outer": index(1), "inner": k, "out_row": n, "a_row": a_row,
-            "a_outer": ZERO, "a_inner": a_inner, "b_outer": ZERO, "accumulate": ZERO, "dtype": self.dtype, "block": block, **lines,
-        }  # fmt: skip
-        made = Tile(**tile | given)
+        made = self.tile(
+            block, out_at=self.here * (m * n) + i * n + j, a_at=self.a_matrix * (m * k) + i * self.a_strides[0],
+            rows=smaller(m - i, rows), columns=smaller(n - j, columns), **lines, **given,
+        )  # fmt: skip
         after = () if turned is None else (self._turned_block(turned, made.out, i, j, made.rows, made.columns),)
         return over((("batch", extent(self.count)), column_blocks, row_blocks), (made, *after))
 
@@ -189,13 +196,11 @@ class _Product:
         """
         assert isinstance(self.m, int) and isinstance(self.n, int)
         m, n, k = extent(self.m), extent(self.n), extent(self.k)
-        a_row, a_inner = self.a_strides
         length = self.stretch
         first = var("part") * length
-        tile = Tile(
-            out=parts, a=self.a, b=self.b, out_at=var("part") * (m * n), a_at=first * a_inner, b_at=first * n, rows=m, columns=n,
-            outer=index(1), inner=smaller(k - first, length), out_row=n, a_row=a_row, a_outer=ZERO, a_inner=a_inner,
-            b_unit=index(unit(self.dtype)), b_column=index(1), b_outer=ZERO, b_inner=n, accumulate=ZERO, dtype=self.dtype, block=(self.m, self.n),
+        tile = self.tile(
+            (self.m, self.n), out=parts, out_at=var("part") * (m * n), a_at=first * self.a_strides[1], b_at=first * n, rows=m, columns=n,
+            inner=smaller(k - first, length),
         )  # fmt: skip
         block, column = var("column_block") * LINE, var("column")
         count, row = smaller(n - block, LINE), counter("row", m)
@@ -236,9 +241,10 @@ def _prefers_line(p: _Product) -> bool:
 
 
 def _prefers_parts(p: _Product) -> bool:
-    if not (isinstance(p.m, int) and isinstance(p.n, int) and isinstance(p.k, int)):
+    """Whether a few rows read a right matrix that lies beyond the caches, line after line."""
+    if not (isinstance(p.m, int) and isinstance(p.n, int) and isinstance(p.k, int)) or p.transpose_b or p.count != 1 or p.dtype not in TILED:
         return False
-    return p.m <= FEW_ROWS and p.k >= LONG and p.k * p.n >= LARGE and p.n >= unit(p.dtype) and p.count == 1 and not p.transpose_b and p.dtype in TILED
+    return p.m <= PARTED_ROWS and p.k >= LONG and p.n >= unit(p.dtype) and p.k * p.n >= LARGE
 
 
 def _prefers_dots(p: _Product) -> bool:

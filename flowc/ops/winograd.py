@@ -226,9 +226,10 @@ class Tiles:
     def __init__(self, f: Form, batch: Dim, places: tuple[int, int], most: int) -> None:
         self.f, self.batch, self.places = f, batch, places
         self.rows, self.columns = (-(-p // f.m) for p in places)
-        self.each = self.rows * self.columns
+        self.each, self.most = self.rows * self.columns, most
         self.count = batch * self.each
-        self.most = most if not isinstance(self.count, int) else min(most, max(LEAST_TILES, -(-self.count // FEWEST_BLOCKS)))
+        if isinstance(self.count, int):
+            self.most = min(most, max(LEAST_TILES, -(-self.count // FEWEST_BLOCKS)))
         self.blocks = ceildiv(self.count, self.most)
 
     @property
