@@ -19,7 +19,7 @@ from flowc.codegen.vector_text import UNIT, VectorText
 
 STRETCH = 512  # terms of the sum: the panels' stretches stay in the second cache; shorter ones begin and end too often
 SWEEPS = (2, 1)  # terms of the sum in one sweep of a row along lines of `b`
-MOST_UNITS, MOST_ROWS = 8, 128  # of a block: its copy of `b` takes 256 KB
+MOST_UNITS, MOST_ROWS = 8, 128  # of a block of f32, half as many rows of f64: its copies of `a` and `b` take a quarter of a megabyte of stack each
 ROWS_TO_COPY, TERMS_TO_COPY, COLUMNS_TO_COPY = 8, 8, 48  # with fewer a copy costs more than it brings
 A_ROW = STRETCH + 16  # elements of a row in a copy of `a`: no power of two, at which few places of a cache would serve all rows
 NEAR_UNITS = 2  # lines of `b` no farther apart than so many units are read as they lie: what a copy would bring, the processor does by itself
@@ -235,7 +235,8 @@ def _blocks(dtype: str) -> str:
     apart = t.compare("sgt", "%b_inner", str(NEAR_UNITS * t.unit))
     pays = t.both(apart, enough, t.compare("sge", "%rows", str(ROWS_TO_COPY)), alone)
     copy_b = t.either(pays, t.compare("ne", "%b_column", "1"))
-    a_space = t.value(f"alloca {t.element}, i64 {MOST_ROWS * A_ROW}, align {UNIT}")
+    tall = MOST_ROWS * 4 // t.size
+    a_space = t.value(f"alloca {t.element}, i64 {tall * A_ROW}, align {UNIT}")
     across = t.both(t.compare("eq", "%a_row", "1"), t.compare("sgt", "%a_inner", "1"), alone, enough)
     copy_a = t.both(across, t.compare("sge", "%rows", str(ROWS_TO_COPY)), t.compare("sge", "%columns", str(COLUMNS_TO_COPY)))
     # a stretch: several whole inner sums where they are short, a piece of one where they are long; one with nothing in it where there is no sum
@@ -260,8 +261,8 @@ def _blocks(dtype: str) -> str:
             t.choose(copy_b, b_space, b_block, "ptr"), t.choose(copy_b, t.mul(length, str(t.unit)), "%b_unit"),
             t.choose(copy_b, t.mul(inner, str(t.unit)), "%b_outer"), t.choose(copy_b, str(t.unit), "%b_inner"),
         )  # fmt: skip
-        with t.loop("i", "%rows", str(MOST_ROWS)) as i:
-            rows = t.smaller(t.sub("%rows", i), str(MOST_ROWS))
+        with t.loop("i", "%rows", str(tall)) as i:
+            rows = t.smaller(t.sub("%rows", i), str(tall))
             result, a_block = t.at("%c", t.add(t.mul(i, "%c_row"), j)), t.at(a_stretch, t.mul(i, "%a_row"))
             with t.when("copying_a", copy_a):
                 t.put(f"  call void @flowc_copy_a_{dtype}(ptr {a_space}, ptr {a_block}, i64 {rows}, i64 {outer}, i64 {inner}, i64 %a_outer, i64 %a_inner)")
