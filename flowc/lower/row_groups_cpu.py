@@ -38,6 +38,7 @@ class RowGroups:
 
     def __init__(self, k: KernelBuilder, domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> None:
         self.k, self.row_shape = k, row_shape
+        k.how = f"rows in groups of {GROUP}, each sweep one row behind the one before it"
         self.row_dims = tuple(1 if i in axes else d for i, d in enumerate(domain))
         elements = k.elements
         scope = elements.scopes[-1]

@@ -141,6 +141,8 @@ def test_each_sweep_over_short_rows_is_one_row_behind_the_sweep_before_it() -> N
     """So that no row waits for another's last additions."""
     kernel = kernel_text(SOFTMAX.replace("C", str(GROUPED[-1])))
     assert kernel.count("for group in parallel(") == 1 and kernel.count("for step in serial(first, last + 2)") == 1
+    (planned,) = plan(optimize(parse_function(SOFTMAX.replace("C", "100")))).kernels
+    assert planned.how == f"rows in groups of {GROUP}, each sweep one row behind the one before it"  # as `flowc explain` says
     the_largest, the_sum, the_quotients = (kernel.index(line) for line in ("if step < last:", "row = step - 1\n", "row_1 = step - 2\n"))
     assert the_largest < kernel.index("larger(") < the_sum < kernel.index("exp(") < the_quotients < kernel.index(" / ")
 
