@@ -4,8 +4,8 @@
                    count, c_step, a_step, b_step)
 
 The method is that of Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008): stretches of the sum;
-inside each, blocks of columns whose part of `b` is copied to the stack in panels, where it lies side by side; inside each, blocks of rows, whose
-part of `a` is copied too where it is transposed; inside each, panels of two vectors, and equal parts of the rows, which `tile_parts` writes: the
+inside each, blocks of rows, whose part of `a` is copied to the stack where it is transposed; inside each, blocks of columns whose part of `b` is
+copied in panels, where it lies side by side; inside each, panels of two vectors, and equal parts of the rows, which `tile_parts` writes: the
 next stretch continues their sums from `c`. The part `_cut` masks its last vector, so nothing outside is ever read or written.
 """
 
@@ -23,7 +23,7 @@ MOST_UNITS, MOST_ROWS = 8, 128  # of a block of f32, half as many rows of f64: i
 ROWS_TO_COPY, TERMS_TO_COPY, COLUMNS_TO_COPY = 8, 8, 48  # with fewer a copy costs more than it brings
 A_ROW = STRETCH + 16  # elements of a row in a copy of `a`: no power of two, at which few places of a cache would serve all rows
 NEAR_UNITS = 2  # lines of `b` no farther apart than so many units are read as they lie: what a copy would bring, the processor does by itself
-AHEAD = 8  # lines of `b` that a copy asks for before it needs them: each lies in another page, where the processor does not guess it
+LINES = 8  # of `b` that are copied at a time, while the next ones are asked for: each lies in another page, where the processor does not guess it
 
 
 def tile_name(dtype: str) -> str:
@@ -43,7 +43,7 @@ def tile_text(dtype: str) -> str:
     t.put(f"declare void @llvm.masked.store.{t.suffix}.p0({t.vector}, ptr, i32, {t.mask})")
     t.put("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
     forms = [part_text(dtype, rows, *form) for form in FORMS for rows in range(1, most_rows() + 1)]
-    texts = [*forms, _copy_b(dtype), _copy_a(dtype), *(_sweep(dtype, terms) for terms in SWEEPS), _blocks(dtype), _entry(dtype)]
+    texts = [*forms, _turn(dtype), _copy_b(dtype), *(_sweep(dtype, terms) for terms in SWEEPS), _blocks(dtype), _entry(dtype)]
     attributes = f'attributes #1 = {{ noinline nounwind "prefer-vector-width"="{8 * vector_bytes()}" }}'
     return "\n".join([*t.lines, "", *texts, attributes]) + "\n"
 
@@ -52,7 +52,10 @@ def tile_text(dtype: str) -> str:
 
 
 def _copy_b(dtype: str) -> str:
-    """`to[panel][term][column of the panel]` from `b`, whose columns lie `b_column` apart: 1, or in a transposed matrix far apart."""
+    """`to[panel][term][column of the panel]` from `b`, whose columns lie `b_column` apart: 1, or in a transposed matrix far apart.
+
+    Of lines that lie as they should, several at a time, so that what is written to a panel lies side by side.
+    """
     t = VectorText(dtype)
     t.put(f"define internal void @flowc_copy_b_{dtype}(ptr %to, ptr %b, i64 %columns, i64 %outer, i64 %inner, i64 %b_unit, i64 %b_column, "
           "i64 %b_outer, i64 %b_inner) #1 {")  # fmt: skip
@@ -63,38 +66,48 @@ def _copy_b(dtype: str) -> str:
     beside = t.compare("eq", "%b_column", "1")
     t.put(f"  br i1 {beside}, label %lines, label %across")
     t.label("lines")
-    ahead = t.mul("%b_inner", str(AHEAD))
-    with t.loop("r", "%outer") as r, t.loop("k", "%inner") as k:
+    several = t.mul(t.quotient("%inner", str(LINES)), str(LINES))
+    ahead = t.mul("%b_inner", str(LINES))
+
+    def lines(name: str, r: str, k: str, count: int) -> None:
+        """The terms from k on of every panel."""
         start = t.at("%b", t.add(t.mul(r, "%b_outer"), t.mul(k, "%b_inner")))
-        line = t.mul(t.add(t.mul(r, "%inner"), k), str(t.unit))
-        with t.loop("u", units) as u:
-            t.put(f"  call void @llvm.prefetch.p0(ptr {t.at(start, t.add(t.mul(u, '%b_unit'), ahead))}, i32 0, i32 2, i32 1)")
-            source, target = t.at(start, t.mul(u, "%b_unit")), t.at("%to", t.add(t.mul(u, panel_size), line))
+        line = t.at("%to", t.mul(t.add(t.mul(r, "%inner"), k), str(t.unit)))
+        vectors = [(i, v) for i in range(count) for v in range(t.unit // t.n)]
+        with t.loop(f"{name}_u", units) as u:
+            source, target = t.at(start, t.mul(u, "%b_unit")), t.at(line, t.mul(u, panel_size))
+            following = t.at(source, ahead)
+            sources = [t.at(source, t.mul("%b_inner", str(i))) for i in range(count)]
+            for i in range(count):
+                t.put(f"  call void @llvm.prefetch.p0(ptr {t.at(following, t.mul('%b_inner', str(i)))}, i32 0, i32 3, i32 1)")
             left = t.sub("%columns", t.mul(u, str(t.unit)))
-            t.put(f"  br i1 {t.compare('sge', left, str(t.unit))}, label %whole, label %rest")
-            t.label("whole")
-            for v in range(t.unit // t.n):
-                t.store(t.load(t.at(source, str(v * t.n))), t.at(target, str(v * t.n)))
-            t.put("  br label %copied")
-            t.label("rest")
-            for v in range(t.unit // t.n):
-                t.store(t.load(t.at(source, str(v * t.n)), t.lanes_below(t.sub(left, str(v * t.n)))), t.at(target, str(v * t.n)))
-            t.put("  br label %copied")
-            t.label("copied")
+            t.put(f"  br i1 {t.compare('sge', left, str(t.unit))}, label %{name}_whole, label %{name}_rest")
+            t.label(f"{name}_whole")
+            found = [t.load(t.at(sources[i], str(v * t.n))) for i, v in vectors]
+            for (i, v), value in zip(vectors, found, strict=True):
+                t.store(value, t.at(target, str(i * t.unit + v * t.n)))
+            t.put(f"  br label %{name}_copied")
+            t.label(f"{name}_rest")
+            masks = [t.lanes_below(t.sub(left, str(v * t.n))) for v in range(t.unit // t.n)]
+            for i, v in vectors:
+                t.store(t.load(t.at(sources[i], str(v * t.n)), masks[v]), t.at(target, str(i * t.unit + v * t.n)))
+            t.put(f"  br label %{name}_copied")
+            t.label(f"{name}_copied")
+
+    with t.loop("r", "%outer") as r:
+        with t.loop("k", several, str(LINES)) as k:
+            lines("several", r, k, LINES)
+        with t.loop("k1", t.sub("%inner", several)) as rest:
+            lines("one", r, t.add(several, rest), 1)
     t.put("  ret void")
     t.label("across")
+    straight = t.choose(t.compare("eq", "%b_inner", "1"), "%inner", "0")
     with t.loop("r2", "%outer") as r, t.loop("u2", units) as u:
         start = t.at("%b", t.add(t.mul(r, "%b_outer"), t.mul(u, "%b_unit")))
         target = t.at("%to", t.add(t.mul(u, panel_size), t.mul(t.mul(r, "%inner"), str(t.unit))))
         left = t.smaller(t.sub("%columns", t.mul(u, str(t.unit))), str(t.unit))
-        square = t.both(t.compare("eq", left, str(t.unit)), t.compare("eq", "%b_inner", "1"))
-        squares = _vectors_in(t, "%inner", square)
-        with t.loop("k2", squares, str(t.n)) as k, t.loop("lane", str(t.unit), str(t.n)) as lane:  # n x n elements, turned in registers
-            lines = [t.load(t.at(start, t.add(t.mul(t.add(lane, str(i)), "%b_column"), k))) for i in range(t.n)]
-            for step, turned in enumerate(_transposed(t, lines)):
-                t.store(turned, t.at(target, t.add(t.mul(t.add(k, str(step)), str(t.unit)), lane)))
-        with t.loop("k3", t.sub("%inner", squares)) as rest, t.loop("j3", left) as j:
-            k = t.add(rest, squares)
+        t.put(f"  call void @flowc_turn_{dtype}(ptr {target}, ptr {start}, i64 {straight}, i64 {left}, i64 {t.unit}, i64 %b_column)")
+        with t.loop("k3", t.sub("%inner", straight)) as k, t.loop("j3", left) as j:
             one = t.value(f"load {t.element}, ptr {t.at(start, t.add(t.mul(j, '%b_column'), t.mul(k, '%b_inner')))}, align {t.size}")
             t.put(f"  store {t.element} {one}, ptr {t.at(target, t.add(t.mul(k, str(t.unit)), j))}, align {t.size}")
     t.put("  ret void")
@@ -102,34 +115,39 @@ def _copy_b(dtype: str) -> str:
     return "\n".join(t.lines) + "\n"
 
 
-def _copy_a(dtype: str) -> str:
-    """`to[row][term]`, rows `A_ROW` apart, from `a`, whose rows lie side by side and whose terms far apart: a transposed left matrix."""
+def _turn(dtype: str) -> str:
+    """`to[i][k] = from[k][i]`, in squares that are turned in registers. Behind a row's last element up to a vector of `to` is overwritten.
+
+    So a row that follows is written later: rows may lie side by side only where they are whole vectors. Squares at the edges read the last
+    line again for those that are not there, and write the last row of `to` last.
+    """
     t = VectorText(dtype)
-    t.put(f"define internal void @flowc_copy_a_{dtype}(ptr %to, ptr %a, i64 %rows, i64 %outer, i64 %inner, i64 %a_outer, i64 %a_inner) #1 {{")
+    t.put(f"define internal void @flowc_turn_{dtype}(ptr %to, ptr %from, i64 %rows, i64 %terms, i64 %to_row, i64 %from_term) #1 {{")
     t.put("entry:")
-    squares = t.mul(t.quotient("%inner", str(t.n)), str(t.n))
-    whole = t.mul(t.quotient("%rows", str(t.n)), str(t.n))
-    with t.loop("r", "%outer") as r:
-        start, target = t.at("%a", t.mul(r, "%a_outer")), t.at("%to", t.mul(r, "%inner"))
-        with t.loop("k", squares, str(t.n)) as k:
-            lines_at, squares_at = t.at(start, t.mul(k, "%a_inner")), t.at(target, k)
-            with t.loop("i", whole, str(t.n)) as i:  # n x n elements, turned in registers
-                lines = [t.load(t.at(lines_at, t.add(t.mul("%a_inner", str(step)), i))) for step in range(t.n)]
-                for step, turned in enumerate(_transposed(t, lines)):
-                    t.store(turned, t.at(squares_at, t.mul(t.add(i, str(step)), str(A_ROW))))
-            _one_by_one(t, "below", target, start, whole, t.sub("%rows", whole), k, str(t.n))
-        _one_by_one(t, "behind", target, start, "0", "%rows", squares, t.sub("%inner", squares))
+    last = str(t.n - 1)
+    with t.loop("k", "%terms", str(t.n)) as k:
+        lines_at, target = t.at("%from", t.mul(k, "%from_term")), t.at("%to", k)
+        terms = t.sub(t.sub("%terms", k), "1")
+        following = [t.mul("%from_term", t.smaller(str(step), terms)) for step in range(t.n)]
+        whole = t.choose(t.compare("sge", terms, last), t.sub("%rows", last), "0")
+        with t.loop("i", "%rows", str(t.n)) as i:
+            start, row = t.at(lines_at, i), t.at(target, t.mul(i, "%to_row"))
+            t.put(f"  br i1 {t.compare('slt', i, whole)}, label %square, label %edge")
+            t.label("square")
+            for step, turned in enumerate(_transposed(t, [t.load(t.at(start, place)) for place in following])):
+                t.store(turned, t.at(row, t.mul("%to_row", str(step))))
+            t.put("  br label %turned")
+            t.label("edge")
+            rows = t.sub("%rows", i)
+            mask, end = t.lanes_below(rows), t.sub(rows, "1")
+            turned_lines = _transposed(t, [t.load(t.at(start, place), mask) for place in following])
+            for step, turned in reversed(list(enumerate(turned_lines))):
+                t.store(turned, t.at(row, t.mul("%to_row", t.smaller(str(step), end))))
+            t.put("  br label %turned")
+            t.label("turned")
     t.put("  ret void")
     t.put("}")
     return "\n".join(t.lines) + "\n"
-
-
-def _one_by_one(t: VectorText, name: str, target: str, start: str, row: str, rows: str, term: str, terms: str) -> None:
-    """What is left beside the squares of a copy of `a`: from a row and a term on."""
-    with t.loop(f"{name}_k", terms) as more, t.loop(f"{name}_i", rows) as below:
-        k, i = t.add(term, more), t.add(row, below)
-        one = t.value(f"load {t.element}, ptr {t.at(start, t.add(t.mul(k, '%a_inner'), i))}, align {t.size}")
-        t.put(f"  store {t.element} {one}, ptr {t.at(target, t.add(t.mul(i, str(A_ROW)), k))}, align {t.size}")
 
 
 def _transposed(t: VectorText, lines: list[str]) -> list[str]:
@@ -145,11 +163,6 @@ def _transposed(t: VectorText, lines: list[str]) -> list[str]:
             for half in (low, high)
         ]
     return lines
-
-
-def _vectors_in(t: VectorText, count: str, condition: str) -> str:
-    """The elements of `count` that fill whole vectors; 0 where the condition does not hold."""
-    return t.choose(condition, t.mul(t.quotient(count, str(t.n)), str(t.n)), "0")
 
 
 # few rows
@@ -224,7 +237,7 @@ def _entry(dtype: str) -> str:
 
 
 def _blocks(dtype: str) -> str:
-    """Stretches, blocks of columns, blocks of rows."""
+    """Stretches, blocks of rows, blocks of columns."""
     t = VectorText(dtype)
     t.put(f"define internal void @flowc_blocks_{dtype}({SIGNATURE}) #1 {{")
     t.put("entry:")
@@ -245,32 +258,36 @@ def _blocks(dtype: str) -> str:
     outers = t.choose(t.compare("sgt", terms, "0"), "%outer", "1")
     inners = t.choose(t.compare("sgt", terms, "0"), "%inner", "1")
     wide = str(MOST_UNITS * t.unit)
-    with t.loop("r", outers, outer_step) as r, t.loop("k", inners, inner_step) as k, t.loop("j", "%columns", wide) as j:
+    with t.loop("r", outers, outer_step) as r, t.loop("k", inners, inner_step) as k, t.loop("i", "%rows", str(tall)) as i:
         outer = t.smaller(t.sub("%outer", r), outer_step)
         inner = t.smaller(t.sub("%inner", k), inner_step)
         length = t.mul(outer, inner)
-        a_stretch = t.at("%a", t.add(t.mul(r, "%a_outer"), t.mul(k, "%a_inner")))
         b_stretch = t.at("%b", t.add(t.mul(r, "%b_outer"), t.mul(k, "%b_inner")))
         adding = t.either("%accumulate", t.compare("ne", t.value(f"or i64 {r}, {k}"), "0"))
-        columns = t.smaller(t.sub("%columns", j), wide)
-        b_block = t.at(b_stretch, t.mul(t.quotient(j, str(t.unit)), "%b_unit"))
-        with t.when("copying_b", copy_b):
-            t.put(f"  call void @flowc_copy_b_{dtype}(ptr {b_space}, ptr {b_block}, i64 {columns}, i64 {outer}, i64 {inner}, "
-                  "i64 %b_unit, i64 %b_column, i64 %b_outer, i64 %b_inner)")  # fmt: skip
-        right = _Right(
-            t.choose(copy_b, b_space, b_block, "ptr"), t.choose(copy_b, t.mul(length, str(t.unit)), "%b_unit"),
-            t.choose(copy_b, t.mul(inner, str(t.unit)), "%b_outer"), t.choose(copy_b, str(t.unit), "%b_inner"),
+        rows = t.smaller(t.sub("%rows", i), str(tall))
+        c_rows = t.at("%c", t.mul(i, "%c_row"))
+        a_block = t.at(t.at("%a", t.add(t.mul(r, "%a_outer"), t.mul(k, "%a_inner"))), t.mul(i, "%a_row"))
+        with t.when("copying_a", copy_a), t.loop("turned_r", outer) as line:
+            source, target = t.at(a_block, t.mul(line, "%a_outer")), t.at(a_space, t.mul(line, inner))
+            t.put(f"  call void @flowc_turn_{dtype}(ptr {target}, ptr {source}, i64 {rows}, i64 {inner}, i64 {A_ROW}, i64 %a_inner)")
+        left = _Left(
+            t.choose(copy_a, a_space, a_block, "ptr"), t.choose(copy_a, str(A_ROW), "%a_row"),
+            t.choose(copy_a, inner, "%a_outer"), t.choose(copy_a, "1", "%a_inner"),
         )  # fmt: skip
-        with t.loop("i", "%rows", str(tall)) as i:
-            rows = t.smaller(t.sub("%rows", i), str(tall))
-            result, a_block = t.at("%c", t.add(t.mul(i, "%c_row"), j)), t.at(a_stretch, t.mul(i, "%a_row"))
-            with t.when("copying_a", copy_a):
-                t.put(f"  call void @flowc_copy_a_{dtype}(ptr {a_space}, ptr {a_block}, i64 {rows}, i64 {outer}, i64 {inner}, i64 %a_outer, i64 %a_inner)")
-            left = _Left(
-                t.choose(copy_a, a_space, a_block, "ptr"), t.choose(copy_a, str(A_ROW), "%a_row"),
-                t.choose(copy_a, inner, "%a_outer"), t.choose(copy_a, "1", "%a_inner"),
+        with t.loop("j", "%columns", wide) as j:
+            columns = t.smaller(t.sub("%columns", j), wide)
+            b_block = t.at(b_stretch, t.mul(t.quotient(j, str(t.unit)), "%b_unit"))
+            with t.when("copying_b", copy_b):
+                t.put(f"  call void @flowc_copy_b_{dtype}(ptr {b_space}, ptr {b_block}, i64 {columns}, i64 {outer}, i64 {inner}, "
+                      "i64 %b_unit, i64 %b_column, i64 %b_outer, i64 %b_inner)")  # fmt: skip
+            right = _Right(
+                t.choose(copy_b, b_space, b_block, "ptr"), t.choose(copy_b, t.mul(length, str(t.unit)), "%b_unit"),
+                t.choose(copy_b, t.mul(inner, str(t.unit)), "%b_outer"), t.choose(copy_b, str(t.unit), "%b_inner"),
             )  # fmt: skip
-            _block(t, dtype, result, left, right, rows, columns, outer, inner, adding)
+            # where the terms of one inner sum follow those of the one before in both operands, they are one sum
+            through = t.both(t.compare("eq", left.outer, t.mul(inner, left.inner)), t.compare("eq", right.outer, t.mul(inner, right.inner)))
+            outer_sum, inner_sum = t.choose(through, "1", outer), t.choose(through, length, inner)
+            _block(t, dtype, t.at(c_rows, j), left, right, rows, columns, outer_sum, inner_sum, adding)
     t.put("  ret void")
     t.put("}")
     return "\n".join(t.lines) + "\n"
