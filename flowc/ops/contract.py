@@ -21,7 +21,7 @@ from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
 from flowc.ops.constructors import contraction, rows_of_broadcast, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
-from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, transposition, unit, var, vector
+from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, unit, var, vector
 
 MANY = 256  # rows or columns of a result for which an operand is copied beforehand
 SMALL = 1 << 16  # elements of a right matrix that is copied for half as many: the copy stays in the second cache
@@ -101,6 +101,11 @@ class _Product:
         return total
 
     @property
+    def block(self) -> tuple[int, int]:
+        """Rows and columns of its blocks."""
+        return block_shape(self.m, self.n, self.dtype, self.count, wide=self.transpose_a)
+
+    @property
     def a_strides(self) -> tuple[Expr, Expr]:
         """Of a row of the result, and of a step along the inner extent."""
         return (index(1), extent(self.m)) if self.transpose_a else (extent(self.k), index(1))
@@ -123,7 +128,7 @@ class _Product:
         goes, block by block too.
         """
         m, n, k = extent(self.m), extent(self.n), extent(self.k)
-        rows, columns = block = block_shape(self.m, self.n, self.dtype, self.count)
+        rows, columns = block = self.block
         column_blocks, row_blocks = ("column_block", blocks(self.n, columns)), ("row_block", blocks(self.m, rows))
         i, j = counter(*row_blocks) * rows, counter(*column_blocks) * columns
         width = index(unit(self.dtype))
@@ -163,8 +168,7 @@ class _Product:
         steps = serial("step", smaller(k - var("step_block") * 16, 16), line)
         if self.transpose_b:
             return over((("matrix", extent(self.y_count)), ("unit_of", units), ("step_block", blocks(self.k, 16))), (steps,))
-        whole = serial("step", smaller(k - var("step_block") * 16, 16), serial("unit_of", units, line))
-        return over((("matrix", extent(self.y_count)), ("step_block", blocks(self.k, 16))), (whole,))
+        return over((("matrix", extent(self.y_count)), ("step_block", blocks(self.k, 16))), (serial("unit_of", units, steps),))
 
     def right(self, matrix: Expr, step: Expr, column: Expr) -> Expr:
         """Where the right matrix has the element of a step of the sum and a column."""
@@ -294,13 +298,7 @@ class _Plan:
 
     def product(self, p: _Product, turned: str | None = None) -> None:
         """`p` by tiles, each operand copied first where that pays; `turned`: where the transposed result goes."""
-        rows, columns = block_shape(p.m, p.n, p.dtype, p.count)
-        self.how += f" in blocks of {rows} x {columns}"
-        if p.transpose_a and supposed(p.n) >= MANY and supposed(p.m) >= MANY // 4:  # of fewer rows a tile copies those that it reads
-            copy = self.space("rows", p, p.count_a * p.m * p.k)
-            self.statements.append(transposition(copy, p.a, p.dtype, p.count_a, p.m, p.k))
-            p.a, p.transpose_a = copy, False
-            self.how += ", the left matrix transposed first"
+        self.how += " in blocks of {} x {}".format(*p.block)
         if _prefers_panels(p):
             panels = self.space("panels", p, p.y_count * p.padded_columns * p.k)
             self.statements += [p.panels_of(panels), Barrier(), p.tiles(panels=True, turned=turned, b=panels)]

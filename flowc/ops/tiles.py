@@ -1,4 +1,4 @@
-"""What the loop nests of contractions share: blocks for register tiles, one parallel loop over several extents, transposition.
+"""What the loop nests of contractions share: blocks for register tiles, one parallel loop over several extents.
 
     over((("image", n), ("row", h)), body)   ->   for unit in parallel(n*h):
                                                       image = unit // h
@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from flowc.ir.dims import Dim, ceildiv
-from flowc.ir.loops import Const, Expr, For, Let, Load, Operand, Statement, Store, Var, apply, children, expressions, extent, index, lift, operands
+from flowc.ir.loops import Const, Expr, For, Let, Operand, Statement, Var, apply, children, expressions, extent, index, lift, operands
 from flowc.ir.types import F32, F64, I64, DType
 
 LEAST_ROWS, MOST_ROWS, LEAST_UNITS, MOST_UNITS = 16, 128, 4, 8  # of a block: its part of the left matrix stays in the second cache, its sums in the first two
-FEW_ROWS, WIDE_UNITS = 6, 32  # so few rows read the right matrix once only: long stretches of its lines, which memory gives fastest
+FEW_ROWS = 6  # so few rows read the right matrix once only
+WIDE_UNITS = 32  # of a block with few rows: long stretches of lines, which memory gives fastest; and where its part of the left matrix is copied
 ENOUGH_BLOCKS = 16  # for threads to share evenly
 SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
 TILED = (F32, F64)
@@ -46,21 +47,22 @@ def supposed(extent: Dim) -> int:
     return extent if isinstance(extent, int) else SUPPOSED_ROWS
 
 
-def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1) -> tuple[int, int]:
+def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1, wide: bool = False) -> tuple[int, int]:
     """(rows, columns) of the blocks that a product of that many rows and columns is computed in; `count`: of such products.
 
-    Equal parts as large as caches allow, and smaller ones where there would be too few for threads to share.
+    wide: of a transposed left matrix, whose part is copied for each block. Equal parts as large as caches allow, and smaller ones where
+    there would be too few for threads to share.
     """
     m, units = supposed(rows), -(-supposed(columns) // unit(dtype))
-    tall, wide, least = (MOST_ROWS, WIDE_UNITS, WIDE_UNITS // 2) if m <= FEW_ROWS else (MOST_ROWS, MOST_UNITS, LEAST_UNITS)
-    while -(-m // tall) * -(-units // wide) * supposed(count) < ENOUGH_BLOCKS and (wide > least or tall > LEAST_ROWS):
-        if wide > least:
-            wide //= 2
+    tall, most, least = (MOST_ROWS, WIDE_UNITS, WIDE_UNITS // 2) if m <= FEW_ROWS or wide else (MOST_ROWS, MOST_UNITS, LEAST_UNITS)
+    while -(-m // tall) * -(-units // most) * supposed(count) < ENOUGH_BLOCKS and (most > least or tall > LEAST_ROWS):
+        if most > least:
+            most //= 2
         else:
             tall //= 2
     if isinstance(rows, int):
         tall = min(rows, -(-_part(rows, tall) // LEAST_ROWS) * LEAST_ROWS)
-    return max(tall, 1), max(_part(units, wide), 1) * unit(dtype)
+    return max(tall, 1), max(_part(units, most), 1) * unit(dtype)
 
 
 def _part(size: int, most: int) -> int:
@@ -117,19 +119,3 @@ def serial(name: str, stop: Expr, *body: Statement) -> For:
 
 def vector(name: str, stop: Expr, *body: Statement) -> For:
     return For(name, ZERO, stop, "vector", body)
-
-
-def transposition(target: str, source: str, dtype: DType, count: Dim, rows: Dim, columns: Dim) -> For:
-    """`target[i, j] = source[j, i]` for `count` matrices; the target's are [rows, columns].
-
-    In blocks of 64 by 16: a block reads whole cache lines of the source and writes whole lines of the target.
-    """
-    m, n = extent(rows), extent(columns)
-    extents = (("matrix", extent(count)), ("from_row", blocks(rows, 64)), ("from_column", blocks(columns, 16)))
-    matrix, row_block, column_block = (counter(*e) for e in extents)
-    i, j = row_block * 64 + var("i_in"), column_block * 16 + var("j_in")
-    base = matrix * (m * n)
-    copy = Store(target, base + i * n + j, Load(source, base + j * m + i, dtype))
-    inner = vector("j_in", smaller(n - column_block * 16, 16), copy)
-    body = serial("i_in", smaller(m - row_block * 64, 64), inner)
-    return over(extents, (body,))

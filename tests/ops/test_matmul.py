@@ -135,7 +135,7 @@ def test_a_right_operand_that_many_rows_read_is_copied_into_panels(m, k, n, tran
     assert tile.b == "out_panels" and (tile.b_inner.value, tile.b_unit.value) == (16, 16 * k)
 
 
-def test_a_gradient_to_wide_weights_reads_its_left_operand_turned_once():
+def test_a_gradient_to_wide_weights_is_wide_blocks_that_turn_their_left_operand_once():
     types = [TensorType(F32, (B, 64)), TensorType(F32, (B, 256))]  # the sum runs over the batch
     g = np.random.default_rng(0)
     x, y = (g.standard_normal((5, n)).astype(np.float32) for n in (64, 256))
@@ -143,7 +143,7 @@ def test_a_gradient_to_wide_weights_reads_its_left_operand_turned_once():
     np.testing.assert_allclose(found, x.T @ y, rtol=1e-4, atol=1e-4)
     assert (times == 1).all()
     (tile,) = tiles(statements)
-    assert (tile.a, tile.a_inner.value) == ("out_rows", 1)
+    assert (tile.a, tile.a_row.value, tile.a_inner.value, tile.block[1]) == ("x0", 1, 64, 256)
 
 
 def test_a_small_transposed_right_operand_is_read_where_it_is():
