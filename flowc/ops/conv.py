@@ -9,7 +9,7 @@ sum runs over the window's rows (outer) and over the pixels and channels of a wi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from flowc.ops.windows import WindowAxis, image_dims, image_place, padded_copy, 
 ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
 BY_TILES = "register tiles along the window, no copy of the images' windows"
 MOST_CHUNKS = 16  # parts of a batch whose filter gradients are summed apart, whatever the number of threads: results never depend on it
+LINE = 16  # pixels of an image that are turned at a time
+LEAST_TURNED, TURNED = 8, 1 << 18  # channels, at least, and elements, at most, of images that are turned for the gradient to a filter
 Plan = tuple[list[Statement], list[tuple[str, DType, Dim]]]
 
 
@@ -247,9 +249,7 @@ def _windows_holding(name: str, place: Expr, offset: str, axis: WindowAxis, body
 def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
     """Chunks of the batch in parallel, each into a filter of its own, which are then added up.
 
-    A tile's rows are the pixels and channels of one row of the window, which lie side by side in the image (so one-channel images make
-    tiles too); its sum runs over the places of the result. One image at a time, so that it and its cotangent stay in the cache while all
-    tiles of the filter pass over them.
+    One image at a time, so that it and its cotangent stay in the cache while all tiles of the filter pass over them.
     """
     from flowc.ops import winograd
 
@@ -273,28 +273,99 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
-    fused, co = filter[1] * filter[2], filter[3]
-    many, width = block = block_shape(fused, co, dtype)
-    line, column = var("line_block") * many, var("channel_block") * width
-    wide, n, ct_line = extent(filter[2]), extent(co), extent(ct[2]) * extent(co)
-    size, image_line = extent(product(filter)), extent(padded[1]) * extent(filter[2])
-    tile = Tile(
-        out=parts, a=image, b=inputs[1], out_at=var("chunk") * size + (var("i") * extent(fused) + line) * n + column,
-        a_at=image_place(var("image"), var("i"), ZERO, padded[0], padded[1], filter[2]) + line,
-        b_at=image_place(var("image"), ZERO, ZERO, *ct[1:]) + column,
-        rows=smaller(extent(fused) - line, many), columns=smaller(n - column, width), outer=extent(ct[1]), inner=extent(ct[2]),
-        out_row=n, a_row=index(1), a_outer=image_line * rows.stride, a_inner=wide * columns.stride,
-        b_unit=index(unit(dtype)), b_column=index(1), b_outer=ct_line, b_inner=n,
-        accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=dtype, block=block,
-    )  # fmt: skip
-    tiles = serial("i", extent(filter[0]), serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile)))
-    first, last = (var("chunk") + i for i in (0, 1))
-    images = For("image", var("first"), last * batch // extent(chunks), "serial", (tiles,))
+    size, (first, last) = extent(product(filter)), (var("chunk") + i for i in (0, 1))
+    add_up = select(var("image") > var("first"), index(1), index(0))
+    sums = _Sums(out, image, inputs[1], parts, dtype, filter, padded, places, (rows.stride, columns.stride), chunks, add_up)
+    one_image = sums.of_turned(plan) if sums.is_turned else sums.in_place()
+    images = For("image", var("first"), last * batch // extent(chunks), "serial", tuple(one_image))
     plan[0].extend((over((("chunk", extent(chunks)),), (Let("first", first * batch // extent(chunks)), images)), Barrier()))
     add = serial("chunk", extent(chunks), Store("total", None, Load(parts, var("chunk") * size + var("weight"), dtype), "add"))
     done = Store(out, var("weight"), Var("total", dtype))
     plan[0].append(over((("weight", size),), (Alloc("total", dtype, lift(0, dtype)), add, done)))
-    return NestPlan(tuple(plan[0]), tuple(plan[1]), "register tiles, one image after the other, in chunks that are added up at the end")
+    how = "the image turned first, " if sums.is_turned else ""
+    return NestPlan(tuple(plan[0]), tuple(plan[1]), f"register tiles, {how}one image after the other, in chunks that are added up at the end")
+
+
+class _Sums(NamedTuple):
+    """One image's part of the gradient to a filter, added to its chunk's: a sum over the places of the result.
+
+    image: the padded images; change: the cotangent; parts: what is added up, [chunk, filter].
+    """
+
+    out: str
+    image: str
+    change: str
+    parts: str
+    dtype: DType
+    filter: Shape
+    padded: tuple[Dim, Dim]
+    places: tuple[Dim, Dim]
+    strides: tuple[int, int]
+    chunks: Dim
+    accumulate: Expr
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether each image is turned to [channel, place] first: where it has channels enough for the rows of a tile, and is not large."""
+        elements = product((*self.padded, self.filter[2]))
+        return isinstance(elements, int) and elements <= TURNED and int(self.filter[2]) >= LEAST_TURNED  # type: ignore[arg-type]
+
+    def tile(self, **given: Any) -> Tile:
+        return Tile(
+            out=self.parts, outer=extent(self.places[0]), inner=extent(self.places[1]), out_row=extent(self.filter[3]),
+            accumulate=self.accumulate, dtype=self.dtype, **given,
+        )  # fmt: skip
+
+    def weights(self, *before: Expr) -> Expr:
+        """Where the chunk's part of the gradient begins, or in it the weights of a row of the window, or of a place in that row."""
+        place: Expr = var("chunk")
+        for step, here in zip(self.filter, (*before, *[ZERO] * (4 - len(before))), strict=True):
+            place = place * extent(step) + here
+        return place
+
+    def in_place(self) -> list[Statement]:
+        """A tile's rows are the pixels and channels of a row of the window, which lie side by side (so one-channel images make tiles, too)."""
+        fused, co, dtype = self.filter[1] * self.filter[2], self.filter[3], self.dtype
+        many, width = block = block_shape(fused, co, dtype, MOST_CHUNKS)
+        line, column, n, wide = var("line_block") * many, var("channel_block") * width, extent(co), extent(self.filter[2])
+        tile = self.tile(
+            a=self.image, b=self.change, out_at=self.weights(var("i")) + line * n + column,
+            a_at=image_place(var("image"), var("i"), ZERO, *self.padded, self.filter[2]) + line,
+            b_at=image_place(var("image"), ZERO, ZERO, *self.places, co) + column,
+            rows=smaller(extent(fused) - line, many), columns=smaller(n - column, width), a_row=index(1),
+            a_outer=extent(self.padded[1]) * wide * self.strides[0], a_inner=wide * self.strides[1],
+            b_unit=index(unit(dtype)), b_column=index(1), b_outer=extent(self.places[1]) * n, b_inner=n, block=block,
+        )  # fmt: skip
+        return [serial("i", extent(self.filter[0]), serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile)))]
+
+    def of_turned(self, plan: Plan) -> list[Statement]:
+        """A tile's rows are the channels at a place of the window: the places of each lie side by side in the turned image.
+
+        So the image is turned once for the whole window, and the cotangent copied into panels once.
+        """
+        (height, width, ci, co), dtype, lane = self.filter, self.dtype, unit(self.dtype)
+        area, here, places = product(self.padded), product(self.places), extent(product(self.places))
+        turned, panels, n, wide = f"{self.out}_turned", f"{self.out}_panels", extent(co), extent(ci)
+        panel_count = dims.ceildiv(co, lane)
+        plan[1].extend(((turned, dtype, self.chunks * ci * area), (panels, dtype, self.chunks * panel_count * lane * here)))
+        image, change = (image_place(var("image"), ZERO, ZERO, *shape, depth) for shape, depth in ((self.padded, ci), (self.places, co)))
+        own, own_panels = var("chunk") * (wide * extent(area)), var("chunk") * (extent(panel_count) * lane * places)
+        pixel, panel, place = var("pixel_block") * LINE + var("pixel"), var("panel"), var("place")
+        turn = Store(turned, own + var("c") * extent(area) + pixel, Load(self.image, image + pixel * wide + var("c"), dtype))
+        line = vector("pixel", smaller(extent(area) - var("pixel_block") * LINE, LINE), turn)
+        copy = Store(panels, own_panels + (panel * places + place) * lane + var("j"), Load(self.change, change + place * n + panel * lane + var("j"), dtype))
+        lines = serial("place", places, vector("j", smaller(n - panel * lane, lane), copy))
+        i, j = var("i"), var("j")
+        tile = self.tile(
+            a=turned, b=panels, out_at=self.weights(i, j), b_at=own_panels, rows=wide, columns=n,
+            a_at=own + (i * extent(self.padded[1]) + j), a_row=extent(area), a_outer=extent(self.padded[1]) * self.strides[0], a_inner=index(self.strides[1]),
+            b_unit=places * lane, b_column=index(1), b_outer=extent(self.places[1]) * lane, b_inner=index(lane), block=block_shape(ci, co, dtype, MOST_CHUNKS),
+        )  # fmt: skip
+        return [
+            serial("pixel_block", blocks(area, LINE), serial("c", wide, line)),
+            serial("panel", extent(panel_count), lines),
+            serial("i", extent(height), serial("j", extent(width), tile)),
+        ]
 
 
 def _plain_filter_grad(inputs: list[str], out: str, result: TensorType, x: Shape, ct: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:

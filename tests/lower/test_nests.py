@@ -31,6 +31,7 @@ CASES = [
     ("conv2d_input_grad", [(3, 2, 3, 17), (B, 9, 11, 17), (B, 9, 11, 3)], CONV),
     ("conv2d_input_grad", [(3, 2, 3, 5), (B, 5, 6, 5), (B, 9, 11, 3)], {"strides": (2, 2), "padding": "SAME"}),
     ("conv2d_filter_grad", [(B, 9, 11, 3), (B, 9, 11, 17), (3, 2, 3, 17)], CONV),
+    ("conv2d_filter_grad", [(B, 9, 11, 9), (B, 9, 11, 17), (3, 2, 9, 17)], CONV),
     ("max_pool", [(B, 9, 11, 3)], POOL),
     ("avg_pool", [(B, 9, 11, 3)], POOL),
     ("avg_pool_grad", [(B, 5, 6, 3), (B, 9, 11, 3)], POOL),
@@ -42,7 +43,7 @@ def arguments(shapes, dtype):
     return [g.standard_normal([5 if d is B else d for d in s]).astype(dtype.numpy) for s in shapes]
 
 
-WIDER = [(*CASES[i], F64) for i in (0, 4, 7, 9)]
+WIDER = [(*CASES[i], F64) for i in (0, 4, 7, 8, 10)]
 ALL = [(*case, F32) for case in CASES] + WIDER
 
 

@@ -40,6 +40,7 @@ _CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((2, 8, 7, 2), (2, 3, 2, 3), {"strides": (2, 1), "padding": "VALID"}),
     ((1, 7, 9, 2), (3, 2, 2, 3), {"dilations": (2, 3)}),
     ((3, 5, 3, 2), (1, 1, 2, 5), {}),
+    ((2, 4, 5, 9), (2, 3, 9, 17), {"strides": (1, 2)}),
 ]
 
 
