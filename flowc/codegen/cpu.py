@@ -21,7 +21,7 @@ from flowc.codegen.printer import SourcePrinter
 from flowc.codegen.shared import SharedFunctions
 from flowc.ir import loops
 from flowc.ir.dims import Sym, symbols
-from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Store, Tile
+from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Statement, Store, Tile
 from flowc.lower.memory import Place
 from flowc.lower.program import SHARED_WORK, Program
 from flowc.structs import Struct
@@ -88,7 +88,16 @@ def signature(kernel: Kernel) -> tuple[str, ...]:
 
 def has_barrier(kernel: Kernel) -> bool:
     """Whether threads meet inside the kernel; it is then given the run's table."""
-    return any(isinstance(s, Barrier) for s in kernel.body)
+    return any(isinstance(s, Barrier) or is_claimed(s) for s in kernel.body)
+
+
+def is_claimed(s: Statement) -> bool:
+    """Whether threads claim iterations of a loop as they come to them: those that take long, with register tiles in them."""
+    return isinstance(s, For) and s.kind == "parallel" and _has_tile(s)
+
+
+def _has_tile(s: Statement) -> bool:
+    return isinstance(s, Tile) or any(_has_tile(inner) for body in loops.children(s) for inner in body)
 
 
 def _entry(program: Program, slots: dict[int, int], first_extent: int, functions: dict[str, str], traced: bool, times: int) -> tuple[str, set[str]]:
@@ -148,11 +157,20 @@ class Printer(SourcePrinter):
             args.append("args")
         return self.define(kernel.name, args, kernel.body)
 
+    def body(self, statements: tuple[Statement, ...], depth: int) -> None:
+        """What threads claim they meet before: no barrier of its own."""
+        following = (*statements[1:], None)
+        super().body(tuple(s for s, then in zip(statements, following, strict=False) if not (isinstance(s, Barrier) and then and is_claimed(then))), depth)
+
     def loop(self, s: For, depth: int) -> None:
         if s.kind != "parallel":
             self.plain_loop(s, self.bounds(s), depth)
             return
         stop = self.index(s.stop)
+        if is_claimed(s):
+            self.line(depth, f"for {s.var} in {self.use('claimed')}({stop}, tid, nthreads, args):")
+            self.body(s.body, depth + 1)
+            return
         lower, upper = self.use("lower_bound"), self.use("upper_bound")
         assert isinstance(s.start, Const) and s.start.value == 0, "a parallel loop starts at 0"
         self.plain_loop(s, f"{lower}({stop}, tid, nthreads), {upper}({stop}, tid, nthreads)", depth)

@@ -19,6 +19,7 @@ from numba.core.typing.templates import ConcreteTemplate, signature
 
 from flowc.codegen import intrinsics, scalars, tile
 from flowc.codegen.barrier import barrier_text
+from flowc.codegen.claims import first_claim_text, next_claim_text
 from flowc.codegen.clock import clock_text
 from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
 from flowc.codegen.source import TypedFunction, typed_functions
@@ -352,6 +353,41 @@ def _barrier(builder: Any, args: Any) -> None:
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [i64, i64]), "flowc_barrier")
         builder.module.flowc_texts["flowc_barrier"] = lambda: (barrier_text(), {})
         builder.call(function, [nthreads, builder.load(table)])
+
+
+def _claim(builder: Any, n: Any, tid: Any, nthreads: Any, table: Any, name: str, text: Callable[[], Any], alone: Any) -> Any:
+    """What the function of that name gives to one of several threads; `alone` for a thread by itself."""
+    with builder.if_else(builder.icmp_signed(">", nthreads, i64(1))) as (several, one):
+        with several:
+            given = _external(builder, name, i64, [n, tid, nthreads, builder.load(table)], text)
+            several_block = builder.block
+        with one:
+            one_block = builder.block
+    phi = builder.phi(i64)
+    phi.add_incoming(given, several_block)
+    phi.add_incoming(alone, one_block)
+    return phi
+
+
+def _next_claim_text() -> Any:
+    return next_claim_text(), {}
+
+
+def _first_claim_text() -> Any:
+    return first_claim_text(), {"flowc_barrier": lambda: (barrier_text(), {}), "flowc_next_claim": _next_claim_text}
+
+
+@emit(intrinsics.first_claim, "i64", "i64", "i64", "i64", "i64*")
+def _first_claim(builder: Any, args: Any) -> Any:
+    n, tid, nthreads, table = args
+    alone = builder.select(builder.icmp_signed("==", tid, i64(0)), i64(0), n)
+    return _claim(builder, n, tid, nthreads, table, "flowc_first_claim", _first_claim_text, alone)
+
+
+@emit(intrinsics.next_claim, "i64", "i64", "i64", "i64", "i64", "i64*")
+def _next_claim(builder: Any, args: Any) -> Any:
+    claim, n, tid, nthreads, table = args
+    return _claim(builder, n, tid, nthreads, table, "flowc_next_claim", _next_claim_text, builder.add(claim, i64(1)))
 
 
 @emit(intrinsics.mark, "", "i64*", "i64", "i64")

@@ -87,6 +87,23 @@ def upper_bound(n: int, tid: int, nthreads: int) -> int:
     return n * min(tid + 1, nthreads) // nthreads
 
 
+def claimed(n: int, tid: int, nthreads: int, args: Any) -> range:
+    """The iterations of `range(n)` that thread `tid` does: all threads meet, then each claims one after the other, of its own share and,
+    when that is done, of what others have left. `source` makes a loop over it one of `first_claim` and `next_claim`; plain Python has one share.
+    """
+    return range(lower_bound(n, tid, nthreads), upper_bound(n, tid, nthreads))
+
+
+def first_claim(n: int, tid: int, nthreads: int, args: Any) -> int:
+    """All threads meet; then the first iteration of `range(n)` that thread `tid` claims, or `n`."""
+    return next(iter(claimed(n, tid, nthreads, args)), n)
+
+
+def next_claim(claim: int, n: int, tid: int, nthreads: int, args: Any) -> int:
+    """The iteration that thread `tid` claims after `claim`, or `n`."""
+    return claim + 1 if claim + 1 < upper_bound(n, tid, nthreads) else n
+
+
 # index arithmetic: operands are not negative, divisors positive
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from flowc.codegen import alike, scalars
+from flowc.codegen import alike, intrinsics, scalars
 from flowc.structs import Struct
 
 CONSTANTS: dict[str, Any] = {
@@ -97,6 +97,8 @@ class _Counting:
 
     def loop(self, node: ast.For) -> list[ast.stmt]:
         call = node.iter
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "claimed":
+            return self.claims(node, call.args)
         plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range" and isinstance(node.target, ast.Name)
         if not plain or node.orelse or (self.continues and any(isinstance(n, ast.Continue) for s in node.body for n in ast.walk(s))):
             return [node]
@@ -120,6 +122,22 @@ class _Counting:
         return [*statements, ast.While(test, [*node.body, count], [], **at)]
 
 
+    def claims(self, node: ast.For, arguments: list[ast.expr]) -> list[ast.stmt]:
+        """A loop over `claimed(n, tid, nthreads, args)`."""
+        assert isinstance(node.target, ast.Name)
+        at: Any = {"lineno": node.lineno, "col_offset": node.col_offset}
+        name, limit, reading, writing = node.target.id, f"stop_{self.stops}", ast.Load(), ast.Store()
+        self.stops += 1
+        stop, unit = ast.Name(limit, reading, **at), ast.Name(name, reading, **at)
+        first = ast.Call(ast.Name("first_claim", reading, **at), [stop, *arguments[1:]], [], **at)
+        more = ast.Call(ast.Name("next_claim", reading, **at), [unit, stop, *arguments[1:]], [], **at)
+        count = ast.Assign([ast.Name(name, writing, **at)], more, **at)
+        return [
+            ast.Assign([ast.Name(limit, writing, **at)], arguments[0], **at), ast.Assign([ast.Name(name, writing, **at)], first, **at),
+            ast.While(ast.Compare(unit, [ast.Lt()], [stop], **at), [*node.body, count], [], **at),
+        ]  # fmt: skip
+
+
 def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: str) -> list[TypedFunction]:
     """The functions that `text` defines, in order, with the types that `signatures` gives to their parameters.
 
@@ -141,7 +159,8 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
     tree.body = _Counting("continue" in text).block(tree.body)
     # Python's own min, max and abs cost Numba a template each that it has to compile
     builtins = {"min": scalars.minimum, "max": scalars.maximum, "abs": scalars.absolute}
-    namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **constants}
+    claims = {"first_claim": intrinsics.first_claim, "next_claim": intrinsics.next_claim}
+    namespace: dict[str, Any] = {"__name__": "flowc_generated", "__file__": file, **builtins, **claims, **constants}
     exec(compile(tree, file, "exec"), namespace)
     namespace["f16"] = scalars.half  # after the file's own imports
     trees = {item.name: item for item in tree.body if isinstance(item, ast.FunctionDef)}

@@ -16,7 +16,8 @@ _DTYPES = ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", 
 RESERVED = frozenset(
     {
         *FUNCTIONS, *keyword.kwlist, *_DTYPES,
-        "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound", "mark",  # a kernel's own
+        "tid", "nthreads", "args", "program", "extent", "barrier", "lower_bound", "upper_bound", "mark",
+        "claimed", "first_claim", "next_claim",  # a kernel's own
         "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath", "vmath_f64",
         "absolute", "add_any_order", "cast", "copysign", "fmod", "larger", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
     }

@@ -72,6 +72,62 @@ def test_any_number_of_threads_gives_the_same_bits(n: int) -> None:
     assert n < 2 or one.any()
 
 
+CLAIMS = """from flowc.codegen.intrinsics import *
+
+
+def count(tid, nthreads, times, who, n, rounds, args):
+    for again in range(rounds):
+        for i in claimed(n, tid, nthreads, args):
+            times[i] = times[i] + f32(1.0)
+            who[i] = f32(tid)
+        for j in claimed(n, tid, nthreads, args):
+            times[j] = times[j] + f32(1.0)
+        barrier(tid, nthreads, args)
+        for k in claimed(n, tid, nthreads, args):
+            times[k] = times[k] + f32(1.0)
+
+
+def slow(tid, nthreads, times, who, n, rounds, args):
+    for i in claimed(n, tid, nthreads, args):
+        who[i] = f32(tid)
+        if tid == 0:
+            for j in range(rounds):
+                times[0] = sin(times[0])
+
+
+def program(tid, nthreads, args):
+    {which}(tid, nthreads, pointer_f32(args, 1), pointer_f32(args, 2), extent(args, 3), extent(args, 4), args)
+"""
+
+
+def claims(which: str, n: int, rounds: int, nthreads: int) -> tuple[np.ndarray, np.ndarray]:
+    kinds = ("i64", "i64", "f32*!", "f32*!", "i64", "i64", "i64*")
+    program = build.compile_cached(CLAIMS.replace("{which}", which), {"count": kinds, "slow": kinds, "program": ("i64", "i64", "i64*")})
+    times, who = np.zeros(max(n, 1), np.float32), np.full(max(n, 1), -1, np.float32)
+    table = (ctypes.c_int64 * 5)(threads.control_block(), times.ctypes.data, who.ctypes.data, n, rounds)
+    threads.run(program.entry, ctypes.addressof(table), nthreads)
+    return times[:n], who[:n]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 16, 1001])
+@pytest.mark.parametrize("nthreads", [1, 2, 3, 5])
+def test_threads_claim_each_iteration_once(n: int, nthreads: int) -> None:
+    rounds = 50
+    for _ in range(3):  # what a run before has left behind does not matter
+        times, who = claims("count", n, rounds, nthreads)
+        assert (times == 3 * rounds).all() and ((who >= 0) & (who < nthreads)).all()
+
+
+def test_claims_do_not_mind_runs_on_other_numbers_of_threads_between() -> None:
+    for i in range(60):
+        assert (claims("count", 37, 1 + i % 3, 1 + i % 4)[0] == 3 * (1 + i % 3)).all()
+
+
+def test_what_a_slow_thread_leaves_others_claim() -> None:
+    _, who = claims("slow", 64, 200_000, 2)  # each of thread 0's takes milliseconds, the other's nothing
+    assert (who[32:] == 1).all() and (who[:32] == 1).sum() >= 16
+
+
 def test_thousands_of_short_runs_all_end_and_none_is_lost() -> None:
     case = Case(2)
     case.run(1)
