@@ -24,7 +24,6 @@ from flowc.ops.inference import broadcast_shapes, shape_text
 from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, unit, var, vector
 
 MANY = 256  # rows or columns of a result for which an operand is copied beforehand
-SMALL = 1 << 16  # elements of a right matrix that is copied for half as many: the copy stays in the second cache
 LINE = 64  # rows of a result of one column that are summed side by side
 PARTS, PARTED_ROWS, LONG, LARGE = 16, 4, 256, 1 << 18  # stretches of a sum; for so few rows of so many steps beside a matrix beyond the caches
 
@@ -103,7 +102,7 @@ class _Product:
     @property
     def block(self) -> tuple[int, int]:
         """Rows and columns of its blocks."""
-        return block_shape(self.m, self.n, self.dtype, self.count, wide=self.transpose_a)
+        return block_shape(self.m, self.n, self.dtype, self.count, self.transpose_a, self.k)
 
     @property
     def a_strides(self) -> tuple[Expr, Expr]:
@@ -266,8 +265,7 @@ def _prefers_dots(p: _Product) -> bool:
 
 def _prefers_panels(p: _Product) -> bool:
     """Whether to copy the right matrix into panels first, once for all: a tile copies what it needs of it by itself, for its own rows."""
-    near = isinstance(p.m, int) and isinstance(p.n, int) and isinstance(p.k, int) and p.k * p.n <= SMALL
-    return supposed(p.m) >= (MANY // 2 if near else MANY) and supposed(p.n) > unit(p.dtype) and supposed(p.k) >= 8
+    return supposed(p.m) >= MANY and supposed(p.n) > unit(p.dtype) and supposed(p.k) >= 8
 
 
 def _prefers_flipped(p: _Product) -> bool:

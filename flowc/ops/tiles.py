@@ -18,6 +18,7 @@ LEAST_ROWS, MOST_ROWS, LEAST_UNITS, MOST_UNITS = 16, 128, 4, 8  # of a block: it
 FEW_ROWS = 6  # so few rows read the right matrix once only
 WIDE_UNITS = 32  # of a block with few rows: long stretches of lines, which memory gives fastest; and where its part of the left matrix is copied
 ENOUGH_BLOCKS = 16  # for threads to share evenly
+LEAST_WORK = 1 << 19  # products in a block, if there are so many: in smaller ones, copies and what threads get of each other's caches cost too much
 SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it is known
 TILED = (F32, F64)
 ONE_SUM = "one sum for each element"  # how plain loops are described
@@ -47,15 +48,17 @@ def supposed(extent: Dim) -> int:
     return extent if isinstance(extent, int) else SUPPOSED_ROWS
 
 
-def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1, wide: bool = False) -> tuple[int, int]:
+def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1, wide: bool = False, inner: Dim | None = None) -> tuple[int, int]:
     """(rows, columns) of the blocks that a product of that many rows and columns is computed in; `count`: of such products.
 
-    wide: of a transposed left matrix, whose part is copied for each block. Equal parts as large as caches allow, and smaller ones where
-    there would be too few for threads to share.
+    wide: of a transposed left matrix, whose part is copied for each block; inner: the length of the sum. Equal parts as large as caches allow,
+    and smaller ones where there would be too few for threads to share.
     """
     m, units = supposed(rows), -(-supposed(columns) // unit(dtype))
     tall, most, least = (MOST_ROWS, WIDE_UNITS, WIDE_UNITS // 2) if m <= FEW_ROWS or wide else (MOST_ROWS, MOST_UNITS, LEAST_UNITS)
     while -(-m // tall) * -(-units // most) * supposed(count) < ENOUGH_BLOCKS and (most > least or tall > LEAST_ROWS):
+        if isinstance(rows, int) and inner is not None and min(tall, m) * min(most, units) * unit(dtype) * supposed(inner) < 2 * LEAST_WORK:
+            break
         if most > least:
             most //= 2
         else:

@@ -85,7 +85,7 @@ from flowc.runtime.desks import (
     TABLE,
     TUPLE,
 )  # fmt: skip
-from flowc.runtime.fields import ARRAY_DATA, FIRST_SLOT, OB_REFERENCES, OB_TYPE, PLAIN_FLAGS, WRITEABLE
+from flowc.runtime.fields import ARRAY_DATA, FIRST_SLOT, LINE, OB_REFERENCES, OB_TYPE, PLAIN_FLAGS, WRITEABLE
 from flowc.runtime.filling import fill_all
 
 MISS, RAN = 1, 2  # in place of a result: the entry does not fit; the program has run. 0, as everywhere in C: an exception is raised
@@ -269,7 +269,9 @@ def new_array(result, block):
     if block == 0:
         return PyArray_NewFromDescr(PyArray_Type, descr, load(result, RESULT_RANK), load(result, RESULT_DIMS), 0, 0, 0, 0)
     flags = PLAIN_FLAGS | WRITEABLE
-    array = PyArray_NewFromDescr(PyArray_Type, descr, load(result, RESULT_RANK), load(result, RESULT_DIMS), 0, load(block, ARRAY_DATA), flags, 0)
+    behind = load(block, ARRAY_DATA) + LINE - 1
+    data = behind - (behind & (LINE - 1))
+    array = PyArray_NewFromDescr(PyArray_Type, descr, load(result, RESULT_RANK), load(result, RESULT_DIMS), 0, data, flags, 0)
     if array != 0:
         Py_IncRef(block)
         if PyArray_SetBaseObject(array, block) < 0:

@@ -26,5 +26,6 @@ DESCR_NUMBER = 7  # i32
 
 PLAIN_FLAGS = 0x101  # in C order and aligned
 WRITEABLE = 0x400
+LINE = 64  # bytes of a cache line: a result in a block begins with one
 NATIVE_ORDER, NO_ORDER = ord("="), ord("|")
 BOOL, UINT8, INT32, INT64, FLOAT32, FLOAT64 = 0, 2, 5, 7, 11, 12  # numbers of NumPy's types on Linux

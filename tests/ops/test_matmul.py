@@ -125,7 +125,7 @@ def test_a_narrow_gradient_to_many_weights_is_the_turned_one_of_a_wide_product(m
     assert (tile.a, tile.b, tile.out, tile.b_inner.value) == ("x1", "x0", "out_turned", m)
 
 
-@pytest.mark.parametrize(("m", "k", "n", "transpose_b"), [(256, 9, 40, False), (257, 8, 33, False), (256, 17, 40, True), (128, 20, 40, False)])
+@pytest.mark.parametrize(("m", "k", "n", "transpose_b"), [(256, 9, 40, False), (257, 8, 33, False), (256, 17, 40, True)])
 def test_a_right_operand_that_many_rows_read_is_copied_into_panels(m, k, n, transpose_b):
     x, y = operands(m, k, n, False, transpose_b)
     found, times, statements = traced_nest(MATMUL, [x, y], {"transpose_b": transpose_b})

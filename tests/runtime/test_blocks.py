@@ -27,6 +27,11 @@ def test_a_dropped_result_gives_its_memory_to_the_next(double):
     assert len(places) <= 2
 
 
+def test_a_result_begins_with_a_cache_line(double):
+    held = [double(X) for _ in range(2)]
+    assert all(y.ctypes.data % 64 == 0 and y.base is not None and y.base.nbytes == y.nbytes + 63 for y in held)
+
+
 def test_a_result_that_replaces_another_takes_turns(double):
     places, y = set(), None
     for _ in range(20):
