@@ -57,8 +57,8 @@ def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1, wide: boo
     m, units = supposed(rows), -(-supposed(columns) // unit(dtype))
     tall, most, least = (MOST_ROWS, WIDE_UNITS, WIDE_UNITS // 2) if m <= FEW_ROWS or wide else (MOST_ROWS, MOST_UNITS, LEAST_UNITS)
     while -(-m // tall) * -(-units // most) * supposed(count) < ENOUGH_BLOCKS and (most > least or tall > LEAST_ROWS):
-        if isinstance(rows, int) and inner is not None and min(tall, m) * min(most, units) * unit(dtype) * supposed(inner) < 2 * LEAST_WORK:
-            break
+        if isinstance(rows, int) and isinstance(inner, int) and min(tall, m) * min(most, units) * unit(dtype) * inner < 2 * LEAST_WORK:
+            break  # the whole product is small
         if most > least:
             most //= 2
         else:
