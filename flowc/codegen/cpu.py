@@ -16,6 +16,7 @@ address of the times that it notes before and after each kernel.
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import pairwise
 
 from flowc.codegen.printer import SourcePrinter
 from flowc.codegen.shared import SharedFunctions
@@ -159,20 +160,20 @@ class Printer(SourcePrinter):
 
     def body(self, statements: tuple[Statement, ...], depth: int) -> None:
         """What threads claim they meet before: no barrier of its own."""
-        following = (*statements[1:], None)
-        super().body(tuple(s for s, then in zip(statements, following, strict=False) if not (isinstance(s, Barrier) and then and is_claimed(then))), depth)
+        idle = [isinstance(s, Barrier) and is_claimed(then) for s, then in pairwise(statements)]
+        super().body(tuple(s for s, left_out in zip(statements, (*idle, False), strict=False) if not left_out), depth)
 
     def loop(self, s: For, depth: int) -> None:
         if s.kind != "parallel":
             self.plain_loop(s, self.bounds(s), depth)
             return
+        assert isinstance(s.start, Const) and s.start.value == 0, "a parallel loop starts at 0"
         stop = self.index(s.stop)
         if is_claimed(s):
             self.line(depth, f"for {s.var} in {self.use('claimed')}({stop}, tid, nthreads, args):")
             self.body(s.body, depth + 1)
             return
         lower, upper = self.use("lower_bound"), self.use("upper_bound")
-        assert isinstance(s.start, Const) and s.start.value == 0, "a parallel loop starts at 0"
         self.plain_loop(s, f"{lower}({stop}, tid, nthreads), {upper}({stop}, tid, nthreads)", depth)
 
     def store(self, s: Store, depth: int) -> None:

@@ -346,12 +346,16 @@ def _upper_bound(builder: Any, args: Any) -> Any:
 # threads
 
 
+def _barrier_text() -> Any:
+    return barrier_text(), {}
+
+
 @emit(intrinsics.barrier, "", "i64", "i64", "i64*")
 def _barrier(builder: Any, args: Any) -> None:
     _, nthreads, table = args
     with builder.if_then(builder.icmp_signed(">", nthreads, i64(1)), likely=False):
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [i64, i64]), "flowc_barrier")
-        builder.module.flowc_texts["flowc_barrier"] = lambda: (barrier_text(), {})
+        builder.module.flowc_texts["flowc_barrier"] = _barrier_text
         builder.call(function, [nthreads, builder.load(table)])
 
 
@@ -374,7 +378,7 @@ def _next_claim_text() -> Any:
 
 
 def _first_claim_text() -> Any:
-    return first_claim_text(), {"flowc_barrier": lambda: (barrier_text(), {}), "flowc_next_claim": _next_claim_text}
+    return first_claim_text(), {"flowc_barrier": _barrier_text, "flowc_next_claim": _next_claim_text}
 
 
 @emit(intrinsics.first_claim, "i64", "i64", "i64", "i64", "i64*")

@@ -79,7 +79,7 @@ def _with_names(text: str) -> tuple[str, dict[str, Any]]:
 
 
 class _Counting:
-    """Loops over ranges become counting loops."""
+    """Loops over ranges become counting loops, those over what threads claim loops of claims."""
 
     def __init__(self, continues: bool) -> None:
         self.continues = continues  # whether there is a `continue` anywhere
@@ -96,46 +96,34 @@ class _Counting:
         return made
 
     def loop(self, node: ast.For) -> list[ast.stmt]:
-        call = node.iter
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "claimed":
-            return self.claims(node, call.args)
-        plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range" and isinstance(node.target, ast.Name)
+        call, loops = node.iter, ("range", "claimed")
+        plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in loops and isinstance(node.target, ast.Name)
         if not plain or node.orelse or (self.continues and any(isinstance(n, ast.Continue) for s in node.body for n in ast.walk(s))):
             return [node]
-        assert isinstance(call, ast.Call) and isinstance(node.target, ast.Name)
+        assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and isinstance(node.target, ast.Name)
         at: Any = {"lineno": node.lineno, "col_offset": node.col_offset}
-        start: ast.expr = ast.Constant(0, **at) if len(call.args) == 1 else call.args[0]
-        stop = call.args[0] if len(call.args) == 1 else call.args[1]
+        reading, writing, claimed = ast.Load(), ast.Store(), call.func.id == "claimed"
+        stop = call.args[0] if claimed or len(call.args) == 1 else call.args[1]
         step: ast.expr = call.args[2] if len(call.args) == 3 else ast.Constant(1, **at)
-        if not isinstance(step, ast.Constant) or not isinstance(step.value, int) or step.value <= 0:
+        if not claimed and (not isinstance(step, ast.Constant) or not isinstance(step.value, int) or step.value <= 0):
             return [node]
-        name, reading, writing = node.target.id, ast.Load(), ast.Store()
-        statements: list[ast.stmt] = [ast.Assign([ast.Name(name, writing, **at)], start, **at)]
+        here, target = ast.Name(node.target.id, reading, **at), ast.Name(node.target.id, writing, **at)
+        statements: list[ast.stmt] = []
         if not isinstance(stop, ast.Constant):
             limit = f"stop_{self.stops}"
             self.stops += 1
             # before the index, which the bound may mention under another meaning
-            statements.insert(0, ast.Assign([ast.Name(limit, writing, **at)], stop, **at))
+            statements.append(ast.Assign([ast.Name(limit, writing, **at)], stop, **at))
             stop = ast.Name(limit, reading, **at)
-        test = ast.Compare(ast.Name(name, reading, **at), [ast.Lt()], [stop], **at)
-        count = ast.AugAssign(ast.Name(name, writing, **at), ast.Add(), step, **at)
-        return [*statements, ast.While(test, [*node.body, count], [], **at)]
-
-
-    def claims(self, node: ast.For, arguments: list[ast.expr]) -> list[ast.stmt]:
-        """A loop over `claimed(n, tid, nthreads, args)`."""
-        assert isinstance(node.target, ast.Name)
-        at: Any = {"lineno": node.lineno, "col_offset": node.col_offset}
-        name, limit, reading, writing = node.target.id, f"stop_{self.stops}", ast.Load(), ast.Store()
-        self.stops += 1
-        stop, unit = ast.Name(limit, reading, **at), ast.Name(name, reading, **at)
-        first = ast.Call(ast.Name("first_claim", reading, **at), [stop, *arguments[1:]], [], **at)
-        more = ast.Call(ast.Name("next_claim", reading, **at), [unit, stop, *arguments[1:]], [], **at)
-        count = ast.Assign([ast.Name(name, writing, **at)], more, **at)
-        return [
-            ast.Assign([ast.Name(limit, writing, **at)], arguments[0], **at), ast.Assign([ast.Name(name, writing, **at)], first, **at),
-            ast.While(ast.Compare(unit, [ast.Lt()], [stop], **at), [*node.body, count], [], **at),
-        ]  # fmt: skip
+        count: ast.stmt
+        if claimed:
+            start: ast.expr = ast.Call(ast.Name("first_claim", reading, **at), [stop, *call.args[1:]], [], **at)
+            count = ast.Assign([target], ast.Call(ast.Name("next_claim", reading, **at), [here, stop, *call.args[1:]], [], **at), **at)
+        else:
+            start = ast.Constant(0, **at) if len(call.args) == 1 else call.args[0]
+            count = ast.AugAssign(target, ast.Add(), step, **at)
+        test = ast.Compare(here, [ast.Lt()], [stop], **at)
+        return [*statements, ast.Assign([target], start, **at), ast.While(test, [*node.body, count], [], **at)]
 
 
 def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: str) -> list[TypedFunction]:

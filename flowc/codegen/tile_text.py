@@ -127,20 +127,20 @@ def _turn(dtype: str) -> str:
     last = str(t.n - 1)
     with t.loop("k", "%terms", str(t.n)) as k:
         lines_at, target = t.at("%from", t.mul(k, "%from_term")), t.at("%to", k)
-        terms = t.sub(t.sub("%terms", k), "1")
-        following = [t.mul("%from_term", t.smaller(str(step), terms)) for step in range(t.n)]
-        whole = t.choose(t.compare("sge", terms, last), t.sub("%rows", last), "0")
+        more = t.sub(t.sub("%terms", k), "1")
+        places = [t.mul("%from_term", t.smaller(str(step), more)) for step in range(t.n)]
+        whole = t.choose(t.compare("sge", more, last), t.sub("%rows", last), "0")
         with t.loop("i", "%rows", str(t.n)) as i:
             start, row = t.at(lines_at, i), t.at(target, t.mul(i, "%to_row"))
             t.put(f"  br i1 {t.compare('slt', i, whole)}, label %square, label %edge")
             t.label("square")
-            for step, turned in enumerate(_transposed(t, [t.load(t.at(start, place)) for place in following])):
+            for step, turned in enumerate(_transposed(t, [t.load(t.at(start, place)) for place in places])):
                 t.store(turned, t.at(row, t.mul("%to_row", str(step))))
             t.put("  br label %turned")
             t.label("edge")
             rows = t.sub("%rows", i)
             mask, end = t.lanes_below(rows), t.sub(rows, "1")
-            turned_lines = _transposed(t, [t.load(t.at(start, place), mask) for place in following])
+            turned_lines = _transposed(t, [t.load(t.at(start, place), mask) for place in places])
             for step, turned in reversed(list(enumerate(turned_lines))):
                 t.store(turned, t.at(row, t.mul("%to_row", t.smaller(str(step), end))))
             t.put("  br label %turned")

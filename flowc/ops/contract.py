@@ -23,7 +23,7 @@ from flowc.ops.constructors import contraction, rows_of_broadcast, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
 from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, unit, var, vector
 
-MANY = 256  # rows or columns of a result for which an operand is copied beforehand
+MANY = 256  # rows of a result for which the right operand is copied beforehand, or the product turned
 LINE = 64  # rows of a result of one column that are summed side by side
 PARTS, PARTED_ROWS, LONG, LARGE = 16, 4, 256, 1 << 18  # stretches of a sum; for so few rows of so many steps beside a matrix beyond the caches
 
@@ -81,7 +81,7 @@ class _Product:
             self.m, self.batch, x_batch, y_batch = product((*self.batch, self.m)), (), (), ()  # one tall product
         self.count = product(self.batch)
         self.here = counter("batch", extent(self.count))
-        self.count_a, self.y_count = product(x_batch), product(y_batch)
+        self.y_count = product(y_batch)
         self.a_matrix, self.b_matrix = self.place(x_batch), self.place(y_batch)
         if transpose_b and (self.n == 1 or self.k == 1):
             self.transpose_b = False  # a line has the same elements in the same order either way

@@ -58,7 +58,7 @@ def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1, wide: boo
     tall, most, least = (MOST_ROWS, WIDE_UNITS, WIDE_UNITS // 2) if m <= FEW_ROWS or wide else (MOST_ROWS, MOST_UNITS, LEAST_UNITS)
     while -(-m // tall) * -(-units // most) * supposed(count) < ENOUGH_BLOCKS and (most > least or tall > LEAST_ROWS):
         if isinstance(rows, int) and isinstance(inner, int) and min(tall, m) * min(most, units) * unit(dtype) * inner < 2 * LEAST_WORK:
-            break  # the whole product is small
+            break
         if most > least:
             most //= 2
         else:
