@@ -90,15 +90,35 @@ def _padded(plan: Plan, source: str, dtype: DType, shape: Shape, before: tuple[D
 
 def _panels(plan: Plan, source: str, dtype: DType, lines: Dim, channels: Dim, target: str) -> tuple[str, dict[str, Expr]]:
     """The filter as a tile's right operand, [lines, channels out], and the tile's strides in it: in panels of 64 bytes where it is wider."""
-    n, width = extent(channels), unit(dtype)
-    if isinstance(channels, int) and channels <= width:
-        return source, {"b_unit": index(width), "b_column": index(1), "b_inner": n}
-    line, panel = var("line"), var("panel")
-    copy = Store(target, (panel * extent(lines) + line) * width + var("j"), Load(source, line * n + panel * width + var("j"), dtype))
-    body = serial("panel", blocks(channels, width), vector("j", smaller(n - panel * width, width), copy))
-    plan[0].extend((over((("line", extent(lines)),), (body,)), Barrier()))
-    plan[1].append((target, dtype, dims.ceildiv(channels, width) * width * lines))
-    return target, {"b_unit": extent(lines) * width, "b_column": index(1), "b_inner": index(width)}
+    if _is_panel(channels, dtype):
+        return source, _panel_strides(lines, channels, dtype)
+    plan[0].extend((over((("line", extent(lines)),), (_line_to_panels(target, source, ZERO, ZERO, dtype, lines, channels),)), Barrier()))
+    plan[1].append((target, dtype, _panel_size(lines, channels, dtype)))
+    return target, _panel_strides(lines, channels, dtype)
+
+
+def _is_panel(channels: Dim, dtype: DType) -> bool:
+    """Whether lines of so many channels are a panel as they lie."""
+    return isinstance(channels, int) and channels <= unit(dtype)
+
+
+def _panel_strides(lines: Dim, channels: Dim, dtype: DType) -> dict[str, Expr]:
+    """A tile's strides in panels of so many lines."""
+    width = index(unit(dtype))
+    if _is_panel(channels, dtype):
+        return {"b_unit": width, "b_column": index(1), "b_inner": extent(channels)}
+    return {"b_unit": extent(lines) * width, "b_column": index(1), "b_inner": width}
+
+
+def _panel_size(lines: Dim, channels: Dim, dtype: DType) -> Dim:
+    return dims.ceildiv(channels, unit(dtype)) * unit(dtype) * lines
+
+
+def _line_to_panels(target: str, source: str, to: Expr, at: Expr, dtype: DType, lines: Dim, channels: Dim) -> Statement:
+    """Copies `line` of the lines that begin at `at` in `source` into the panels that begin at `to`."""
+    line, panel, n, width = var("line"), var("panel"), extent(channels), unit(dtype)
+    copy = Store(target, to + (panel * extent(lines) + line) * width + var("j"), Load(source, at + line * n + panel * width + var("j"), dtype))
+    return serial("panel", blocks(channels, width), vector("j", smaller(n - panel * width, width), copy))
 
 
 def _slide(
@@ -274,8 +294,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
     size, (first, last) = extent(product(filter)), (var("chunk") + i for i in (0, 1))
-    add_up = select(var("image") > var("first"), index(1), index(0))
-    sums = _Sums(out, image, inputs[1], parts, dtype, filter, padded, places, (rows.stride, columns.stride), chunks, add_up)
+    sums = _Sums(out, image, inputs[1], parts, dtype, filter, rows, columns, chunks)
     one_image = sums.of_turned(plan) if sums.is_turned else sums.in_place()
     images = For("image", var("first"), last * batch // extent(chunks), "serial", tuple(one_image))
     plan[0].extend((over((("chunk", extent(chunks)),), (Let("first", first * batch // extent(chunks)), images)), Barrier()))
@@ -289,7 +308,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
 class _Sums(NamedTuple):
     """One image's part of the gradient to a filter, added to its chunk's: a sum over the places of the result.
 
-    image: the padded images; change: the cotangent; parts: what is added up, [chunk, filter].
+    image: the padded images; change: the cotangent; parts: what is added up, [chunk, filter]; rows, columns: the images' axes.
     """
 
     out: str
@@ -298,22 +317,29 @@ class _Sums(NamedTuple):
     parts: str
     dtype: DType
     filter: Shape
-    padded: tuple[Dim, Dim]
-    places: tuple[Dim, Dim]
-    strides: tuple[int, int]
+    rows: WindowAxis
+    columns: WindowAxis
     chunks: Dim
-    accumulate: Expr
+
+    @property
+    def padded(self) -> tuple[Dim, Dim]:
+        return self.rows.padded, self.columns.padded
+
+    @property
+    def places(self) -> tuple[Dim, Dim]:
+        return self.rows.places, self.columns.places
 
     @property
     def is_turned(self) -> bool:
         """Whether each image is turned to [channel, place] first: where it has channels enough for the rows of a tile, and is not large."""
-        elements = product((*self.padded, self.filter[2]))
-        return isinstance(elements, int) and elements <= TURNED and int(self.filter[2]) >= LEAST_TURNED  # type: ignore[arg-type]
+        (ci, co), area = self.filter[2:], product(self.padded)
+        return isinstance(area, int) and isinstance(ci, int) and isinstance(co, int) and ci >= LEAST_TURNED and ci * area <= TURNED
 
     def tile(self, **given: Any) -> Tile:
+        """A tile that goes on with what the images before have added up."""
         return Tile(
             out=self.parts, outer=extent(self.places[0]), inner=extent(self.places[1]), out_row=extent(self.filter[3]),
-            accumulate=self.accumulate, dtype=self.dtype, **given,
+            accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=self.dtype, **given,
         )  # fmt: skip
 
     def weights(self, *before: Expr) -> Expr:
@@ -333,7 +359,7 @@ class _Sums(NamedTuple):
             a_at=image_place(var("image"), var("i"), ZERO, *self.padded, self.filter[2]) + line,
             b_at=image_place(var("image"), ZERO, ZERO, *self.places, co) + column,
             rows=smaller(extent(fused) - line, many), columns=smaller(n - column, width), a_row=index(1),
-            a_outer=extent(self.padded[1]) * wide * self.strides[0], a_inner=wide * self.strides[1],
+            a_outer=extent(self.padded[1]) * wide * self.rows.stride, a_inner=wide * self.columns.stride,
             b_unit=index(unit(dtype)), b_column=index(1), b_outer=extent(self.places[1]) * n, b_inner=n, block=block,
         )  # fmt: skip
         return [serial("i", extent(self.filter[0]), serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile)))]
@@ -343,29 +369,28 @@ class _Sums(NamedTuple):
 
         So the image is turned once for the whole window, and the cotangent copied into panels once.
         """
-        (height, width, ci, co), dtype, lane = self.filter, self.dtype, unit(self.dtype)
-        area, here, places = product(self.padded), product(self.places), extent(product(self.places))
-        turned, panels, n, wide = f"{self.out}_turned", f"{self.out}_panels", extent(co), extent(ci)
-        panel_count = dims.ceildiv(co, lane)
-        plan[1].extend(((turned, dtype, self.chunks * ci * area), (panels, dtype, self.chunks * panel_count * lane * here)))
+        (height, width, ci, co), dtype = self.filter, self.dtype
+        area, places, wide, line = product(self.padded), product(self.places), extent(ci), extent(self.padded[1])
+        turned, own = f"{self.out}_turned", var("chunk") * (wide * extent(area))
+        plan[1].append((turned, dtype, self.chunks * ci * area))
         image, change = (image_place(var("image"), ZERO, ZERO, *shape, depth) for shape, depth in ((self.padded, ci), (self.places, co)))
-        own, own_panels = var("chunk") * (wide * extent(area)), var("chunk") * (extent(panel_count) * lane * places)
-        pixel, panel, place = var("pixel_block") * LINE + var("pixel"), var("panel"), var("place")
+        pixel = var("pixel_block") * LINE + var("pixel")
         turn = Store(turned, own + var("c") * extent(area) + pixel, Load(self.image, image + pixel * wide + var("c"), dtype))
-        line = vector("pixel", smaller(extent(area) - var("pixel_block") * LINE, LINE), turn)
-        copy = Store(panels, own_panels + (panel * places + place) * lane + var("j"), Load(self.change, change + place * n + panel * lane + var("j"), dtype))
-        lines = serial("place", places, vector("j", smaller(n - panel * lane, lane), copy))
-        i, j = var("i"), var("j")
+        pixels = vector("pixel", smaller(extent(area) - var("pixel_block") * LINE, LINE), turn)
+        statements: list[Statement] = [serial("pixel_block", blocks(area, LINE), serial("c", wide, pixels))]
+        right, b_at = self.change, change
+        if not _is_panel(co, dtype):
+            size = _panel_size(places, co, dtype)
+            right, b_at = f"{self.out}_panels", var("chunk") * extent(size)
+            plan[1].append((right, dtype, self.chunks * size))
+            statements.append(serial("line", extent(places), _line_to_panels(right, self.change, b_at, change, dtype, places, co)))
+        i, j, lines = var("i"), var("j"), _panel_strides(places, co, dtype)
         tile = self.tile(
-            a=turned, b=panels, out_at=self.weights(i, j), b_at=own_panels, rows=wide, columns=n,
-            a_at=own + (i * extent(self.padded[1]) + j), a_row=extent(area), a_outer=extent(self.padded[1]) * self.strides[0], a_inner=index(self.strides[1]),
-            b_unit=places * lane, b_column=index(1), b_outer=extent(self.places[1]) * lane, b_inner=index(lane), block=block_shape(ci, co, dtype, MOST_CHUNKS),
+            a=turned, b=right, out_at=self.weights(i, j), a_at=own + (i * line + j), b_at=b_at, rows=wide, columns=extent(co),
+            a_row=extent(area), a_outer=line * self.rows.stride, a_inner=index(self.columns.stride),
+            b_outer=extent(self.places[1]) * lines["b_inner"], block=(int(ci), int(co)), **lines,  # type: ignore[arg-type]
         )  # fmt: skip
-        return [
-            serial("pixel_block", blocks(area, LINE), serial("c", wide, line)),
-            serial("panel", extent(panel_count), lines),
-            serial("i", extent(height), serial("j", extent(width), tile)),
-        ]
+        return [*statements, serial("i", extent(height), serial("j", extent(width), tile))]
 
 
 def _plain_filter_grad(inputs: list[str], out: str, result: TensorType, x: Shape, ct: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:

@@ -135,6 +135,14 @@ def test_a_right_operand_that_many_rows_read_is_copied_into_panels(m, k, n, tran
     assert tile.b == "out_panels" and (tile.b_inner.value, tile.b_unit.value) == (16, 16 * k)
 
 
+@pytest.mark.parametrize(("m", "k", "n", "block"), [(128, 20, 40, (128, 48)), (64, 64, 64, (64, 64)), (128, 128, 128, (64, 64)), (255, 40, 40, (128, 48))])
+def test_a_small_product_is_few_blocks_that_read_their_operands_where_they_are(m, k, n, block):
+    plan = MATMUL.lowering.build(["x", "y"], "out", [TensorType(F32, (m, k)), TensorType(F32, (k, n))], TensorType(F32, (m, n)),
+                                 {"transpose_a": False, "transpose_b": False})  # fmt: skip
+    (tile,) = tiles(plan.statements)
+    assert (tile.b, tile.block, plan.workspaces) == ("y", block, ())
+
+
 def test_a_gradient_to_wide_weights_is_wide_blocks_that_turn_their_left_operand_once():
     types = [TensorType(F32, (B, 64)), TensorType(F32, (B, 256))]  # the sum runs over the batch
     g = np.random.default_rng(0)
