@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -124,8 +125,6 @@ def translated(functions: Sequence[TypedFunction]) -> Iterator[Unit]:
     from flowc.codegen import emitters  # noqa: F401 (registers the intrinsics)
     from flowc.codegen.numba_target import Translator
 
-    collecting = gc.isenabled()
-    gc.disable()  # Numba makes many small objects that live until the end; looking through them again and again is a tenth of the time
     translator = Translator()
     try:
         with translator.lock():
@@ -133,6 +132,19 @@ def translated(functions: Sequence[TypedFunction]) -> Iterator[Unit]:
                 yield from translator.translate_unit(item, partial(_attributes, item=item))
     finally:
         translator.forget()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's search for cycles: a compiler makes many small objects that live until the end, beside all of Numba's.
+
+    Looking through them again and again is a tenth of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
         if collecting:
             gc.enable()
 

@@ -6,8 +6,8 @@
         codes = emission.finish()              # {"k0": object code, ...}
 
 llvmlite lets one thread into LLVM at a time, and Numba holds the interpreter's lock, so only another process helps. It imports llvmlite and
-nothing else, and is ready before Numba is. Units wait in one line; the helpers take them as they come free, and this process too once it
-has nothing left to translate. Whatever happens to a helper, its unit is emitted here.
+nothing else, and is ready before Numba is. Units wait in one line, the longest first, since the last one to be done decides; the helpers take
+them as they come free, and this process too once it has nothing left to translate. Whatever happens to a helper, its unit is emitted here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from flowc.codegen.ahead import cores, python
 
 UNITS_FOR_A_HELPER = 4  # kernels that must be there for another process to bring more than its start costs
 COMMAND = "from flowc.codegen.emission import serve; serve()"
+END = (1, "")  # behind all units, which wait as (-length, name)
 MOST_HELPERS = 2  # one process translates; more helpers than two have nothing to do
 
 
@@ -179,7 +180,7 @@ class Emission:
         self.level, self.width = level, width
         self._units: dict[str, Unit] = {}
         self._codes: dict[str, bytes] = {}
-        self._waiting: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
+        self._waiting: queue.PriorityQueue[tuple[int, str]] = queue.PriorityQueue()  # the longest text first
         self._helpers: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
         for _ in range(helpers(kernels)):
@@ -189,12 +190,12 @@ class Emission:
         """Put a unit in the line; one that is there already has the same code."""
         if unit.name not in self._units:
             self._units[unit.name] = unit
-            self._waiting.put(unit)
+            self._waiting.put((-len(unit.text), unit.name))
 
     def finish(self) -> dict[str, bytes]:
         """Object code of every unit, by its name. Raises what LLVM says of one that it refuses."""
         for _ in self._threads:
-            self._waiting.put(None)
+            self._waiting.put(END)
         while (unit := self._next()) is not None:
             self._codes[unit.name] = emit(unit, self.level, self.width)
         for thread in self._threads:
@@ -207,12 +208,13 @@ class Emission:
     def _next(self) -> Unit | None:
         """A unit that nobody has taken; None where there is none. The helpers' ends of work stay in the line."""
         try:
-            unit = self._waiting.get_nowait()
+            waiting = self._waiting.get_nowait()
         except queue.Empty:
             return None
-        if unit is None:
-            self._waiting.put(None)
-        return unit
+        if waiting == END:
+            self._waiting.put(END)
+            return None
+        return self._units[waiting[1]]
 
     def _start(self) -> None:
         helper = python(COMMAND, stdin=subprocess.PIPE)
@@ -226,7 +228,8 @@ class Emission:
     def _feed(self, helper: subprocess.Popen[bytes]) -> None:
         """Give a helper one unit after the other; end with the line, or with the helper."""
         assert helper.stdin is not None and helper.stdout is not None
-        while (unit := self._waiting.get()) is not None:
+        while (waiting := self._waiting.get()) != END:
+            unit = self._units[waiting[1]]
             try:
                 marshal.dump((*unit, self.level, self.width), helper.stdin)
                 helper.stdin.flush()
@@ -243,7 +246,7 @@ class Emission:
         for helper in self._helpers:
             helper.kill()
         for _ in self._threads:
-            self._waiting.put(None)
+            self._waiting.put(END)
         for thread in self._threads:
             thread.join()
         for helper in self._helpers:

@@ -148,10 +148,11 @@ class Executable(Shown):
         found = None if checked else kept.find(self.f)
         if found is None:
             from flowc.codegen import ahead
-            from flowc.codegen.build import compile_cached
+            from flowc.codegen.build import compile_cached, uncollected
 
             ahead.begin(AHEAD)
-            self._object = compile_cached(self.source, self._printed.signatures)
+            with uncollected():
+                self._object = compile_cached(self.source, self._printed.signatures)
             made = layout(self.program, self._printed)
             if not checked:
                 kept.keep(self.f, made, self._object.name)
