@@ -59,11 +59,13 @@ _BRANCH = re.compile(r'^  br (?:i1 [^,]+, )?label %"([^"]+)"(?:, label %"([^"]+)
 _FUNCTION_OF_FLOATS = re.compile(r'call (?:float|double) @"?\w+_f(?:32|64)"?\(')
 _ELEMENT_STORED = re.compile(r'  store (?:float|double) .*, (?:float|double)\* %"\.\d')  # variables have names, places of elements numbers
 _STORED = re.compile(r'  store .*\* %"\.\d')  # any element
+_PLACE = re.compile(r'  %"(\.\d+)" = getelementptr inbounds \w+, \w+\* %"([^"]+)"')
+_STORED_AT, _LOADED_AT = re.compile(r'  store .*\* %"(\.\d+)"'), re.compile(r'  %"[^"]+" = load .*\* %"(\.\d+)"')
 _TRIPS = re.compile(r'  %"[^"]+" = icmp slt i64 %"[^"]+", (\d+)$')
-_JOINED = re.compile(r"fadd reassoc|call nsz \w+ @\"?llvm\.(?:max|min)imum|select nnan nsz")
+_JOINED = re.compile(r"fadd reassoc|call nsz (?:reassoc )?\w+ @\"?llvm\.(?:fmuladd|maximum|minimum)|select nnan nsz")
 _LOOP = 900_000  # the number of the loops' metadata, beyond those of any module
 BRIEF = 32  # lines of a loop whose own steps, counting and branching, are a good part of it
-WHOLE = range(33, 257)  # elements of a brief reduction that becomes vectors without a loop, the last of them cut off
+WHOLE = range(33, 257)  # elements of a brief loop that becomes vectors without a loop, the last of them cut off
 
 
 class Wish(NamedTuple):
@@ -83,14 +85,15 @@ class Wish(NamedTuple):
         return [f"!{number} = distinct !{{!{number}, {', '.join(parts)}}}"]
 
 
-def interleaved(text: str) -> str:
-    """LLVM text in which innermost loops say what they want of LLVM's passes.
+def interleaved(text: str, width: int = 512) -> str:
+    """LLVM text in which innermost loops say what they want of LLVM's passes. width: bits of a vector.
 
     Those that call a function of `vmath` take two vectors at a time: such a function is one long chain of operations, each waiting for the one
     before. LLVM leaves so long a loop alone, and a processor cannot look far enough ahead to begin the next chain. Brief ones that store floats
-    take four: a brief loop spends a fifth of its instructions on itself. Brief reductions of a known number of elements that is no multiple of
-    the vectors become vectors only: a rest would be added up a second time, across one more vector. A loop is a branch to a block that stands
-    before it.
+    take four: a brief loop spends a fifth of its instructions on itself. Brief loops of a known number of elements that is no multiple of the
+    vectors become vectors only. A reduction's rest would be added up a second time, across one more vector; what is stored would be computed
+    element by element, and cut off vectors of 512 bits are as fast as whole ones (others are not: they store with no mask, or slowly).
+    A loop is a branch to a block that stands before it.
     """
     result: list[str] = []
     used: dict[Wish, int] = {}
@@ -103,7 +106,7 @@ def interleaved(text: str) -> str:
         elif line.endswith(":"):
             blocks[line[:-1].strip('"')] = len(result)
         elif branch is not None and (back := [blocks[name] for name in branch.groups() if name in blocks]):
-            wish = _wish(result[back[0] :]) if back[0] >= end else None
+            wish = _wish(result[back[0] :], width) if back[0] >= end else None
             if wish is not None:
                 line += f", !llvm.loop !{used.setdefault(wish, _LOOP + len(used))}"
             end = len(result)
@@ -113,24 +116,32 @@ def interleaved(text: str) -> str:
     return "\n".join(result)
 
 
-def _wish(loop: Sequence[str]) -> Wish | None:
+def _wish(loop: Sequence[str], width: int) -> Wish | None:
     """What an innermost loop is to become; None leaves it to LLVM."""
     if any(_FUNCTION_OF_FLOATS.search(line) for line in loop):
         return Wish(2)
     if len(loop) > BRIEF:
         return None
-    if any(_ELEMENT_STORED.match(line) for line in loop):
-        return Wish(4)
     trips = next((int(found[1]) for line in loop if (found := _TRIPS.match(line))), 0)
+    is_cut = trips in WHOLE and bool(trips % 16)
+    if any(_ELEMENT_STORED.match(line) for line in loop):
+        return Wish(1, whole=True) if is_cut and width == 512 and not _rewrites(loop) else Wish(4)
     reduces = any(_JOINED.search(line) for line in loop) and not any(_STORED.match(line) for line in loop)
-    return Wish(2, whole=True) if reduces and trips in WHOLE and trips % 16 else None
+    return Wish(2, whole=True) if reduces and is_cut else None
+
+
+def _rewrites(loop: Sequence[str]) -> bool:
+    """Whether a loop reads what it writes to: a cut off vector has to wait until what was stored in other pieces is in the cache."""
+    places = {found[1]: found[2] for line in loop if (found := _PLACE.match(line))}
+    touched = [{places.get(found[1]) for line in loop if (found := access.match(line))} for access in (_STORED_AT, _LOADED_AT)]
+    return bool(touched[0] & touched[1])
 
 
 def linked(units: Sequence[Unit], width: int, public: Sequence[str]) -> Any:
     """Units as one LLVM module, not yet optimised; only the functions named in `public` can be called from outside."""
     import llvmlite.binding as llvm
 
-    texts = dict.fromkeys(text for unit in units for text in (interleaved(unit.text), *unit.parts))
+    texts = dict.fromkeys(text for unit in units for text in (interleaved(unit.text, width), *unit.parts))
     context = llvm.create_context()  # LLVM's own is for one thread at a time
     first, *others = [llvm.parse_assembly(with_width(text, width), context) for text in texts]
     for other in others:
@@ -156,7 +167,7 @@ def optimise(module: Any, machine: Any, level: int) -> None:
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_vectorization = options.loop_unrolling = level > 1
     options.slp_vectorization = level > 2
-    options.loop_interleaving = level > 2 or (level > 1 and "fadd reassoc" in str(module))
+    options.loop_interleaving = level > 2 or (level > 1 and " reassoc " in str(module))
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
 
@@ -169,8 +180,20 @@ def emit(unit: Unit, level: int, width: int) -> bytes:
     machine = target_machine(level)
     module = linked([unit], width, [unit.name])
     optimise(module, machine, level)
-    code: bytes = machine.emit_object(module)
+    code: bytes = machine.emit_object(in_order(module))
     return code
+
+
+def in_order(module: Any) -> Any:
+    """An optimised module whose sums are added up in the order that they have now.
+
+    Free to change it, the code generator makes a tree of a short sum, or does not, by what stands around. So of two rows the one that goes through
+    a vector of rows would differ from the one that is left over, and which is which depends on the number of threads.
+    """
+    import llvmlite.binding as llvm
+
+    text = str(module)
+    return llvm.parse_assembly(text.replace("= fadd reassoc", "= fadd"), llvm.create_context()) if "= fadd reassoc" in text else module
 
 
 class Emission:

@@ -62,6 +62,7 @@ def publish() -> None:
 
 _LLVM: dict[Any, Any] = {types.boolean: i1, types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 FLOATS = ("f32", "f64")
+ANY_ORDER = ("reassoc", "nsz")
 INTS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 _LLVM |= {type_named(name): ir.IntType(int(name[1:])) for name in INTS}
 
@@ -99,7 +100,7 @@ def _scalar_emitters() -> None:
         emit(scalars.isnan, "bool", dtype)(lambda builder, args: builder.fcmp_unordered("uno", args[0], args[0]))
         emit(scalars.isinf, "bool", dtype)(
             lambda builder, args: builder.fcmp_ordered("==", _intrinsic("fabs", builder, args), ir.Constant(args[0].type, float("inf"))))
-        emit(scalars.add_any_order, dtype, dtype, dtype)(lambda builder, args: builder.fadd(*args, flags=("reassoc", "nsz")))
+        emit(scalars.add_any_order, dtype, dtype, dtype)(_add_any_order)
     for dtype in INTS:
         order = "icmp_signed" if dtype[0] == "i" else "icmp_unsigned"
         for function, sign in ((scalars.minimum, "<"), (scalars.maximum, ">")):
@@ -131,6 +132,14 @@ def _scalar_emitters() -> None:
 def _nan_aware(name: str, builder: Any, args: Any) -> Any:
     """LLVM's own, which a loop over a running extreme vectorises with; the sign of a zero among zeros is left open."""
     return _intrinsic(name, builder, args, ("nsz",))
+
+
+def _add_any_order(builder: Any, args: Any) -> Any:
+    """A product joins the sum in one instruction, where the processor has it; LLVM's leave to contract would depend on what stands around."""
+    total, term = args
+    if getattr(term, "opname", "") == "fmul":
+        return _intrinsic("fmuladd", builder, (*term.operands, total), ANY_ORDER)
+    return builder.fadd(total, term, flags=ANY_ORDER)
 
 
 def _larger(builder: Any, args: Any) -> Any:

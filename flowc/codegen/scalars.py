@@ -154,7 +154,8 @@ def invert(x: Any) -> Any:
 
 
 def add_any_order(total: Any, x: Any) -> Any:
-    """`total + x` for a running sum whose terms may be added in any order, so that a loop over it vectorises; the sign of a zero is left open."""
+    """`total + x` for a running sum whose terms may be added in any order, so that a loop over it vectorises; the sign of a zero is left open,
+    and a product x may be rounded together with the sum."""
     return total + x
 
 
