@@ -138,13 +138,13 @@ def _by_dtype(name: str, library: Callable[..., Any] | None) -> Callable[..., An
 
 # the C library's functions for f64, as NumPy has them; None where `vmath_f64` has its own
 LIBRARY: dict[str, Callable[..., Any] | None] = {
-    **dict.fromkeys(("exp", "log", "expm1", "log1p", "tanh", "sigmoid", "erf", "sinh", "cosh", "mod", "floordiv")),
+    **dict.fromkeys(("exp", "log", "expm1", "log1p", "tanh", "sigmoid", "erf", "sinh", "cosh", "mod", "floordiv", "divided")),
     "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2,
 }  # fmt: skip
 MATH: dict[str, Callable[..., Any]] = {name: _by_dtype(name, library) for name, library in LIBRARY.items()}
 exp, log, expm1, log1p, tanh, sigmoid = (MATH[n] for n in ("exp", "log", "expm1", "log1p", "tanh", "sigmoid"))
 sin, cos, tan, erf, asin, acos, atan = (MATH[n] for n in ("sin", "cos", "tan", "erf", "asin", "acos", "atan"))
-sinh, cosh, atan2, mod, floordiv = (MATH[n] for n in ("sinh", "cosh", "atan2", "mod", "floordiv"))
+sinh, cosh, atan2, mod, floordiv, divided = (MATH[n] for n in ("sinh", "cosh", "atan2", "mod", "floordiv", "divided"))
 
 
 def power(x: Any, y: Any) -> Any:

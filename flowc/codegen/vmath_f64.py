@@ -162,6 +162,20 @@ def erf_f64(x: f64) -> f64:
     return select(t > f64(0.8), copysign(f64(1.0) - e, x), select(x != x, x, muladd(p, x, x)))
 
 
+def divided_f64(x: f64, y: f64) -> f64:
+    """x / y for a y that many x have in common; as `vmath.divided_f32`, 1 ulp below 1e-290."""
+    size = absolute(y)
+    scale = select(size < f64(2.0**-900), f64(2.0**512), select(size > f64(2.0**900), f64(2.0**-512), f64(1.0)))
+    divisor = y * scale
+    nearest = f64(1.0) / divisor
+    below = from_bits_f64(bits_f64(nearest) - i64(1))
+    usual = (size > f64(0.0)) & (size < f64("inf"))
+    first = select(usual, below, nearest)
+    second = select(usual, muladd(-divisor, below, f64(1.0)) * below, nearest)
+    near_1 = x * scale
+    return muladd(near_1, first, near_1 * second)
+
+
 def mod_f64(x: f64, y: f64) -> f64:
     """The remainder with the sign of y, as NumPy has it."""
     r = fmod(x, y)

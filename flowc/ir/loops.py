@@ -11,7 +11,7 @@ Buffers are flat: an index is one i64 expression. Expressions build by Python ar
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flowc.errors import Location
 from flowc.ir.dims import Call, Dim, Sym
@@ -136,10 +136,10 @@ _BITS = {"bitand": "&", "bitor": "|", "bitxor": "^", "shl": "<<", "shr": ">>"}
 INFIX = {**_ARITHMETIC, **_COMPARE, **_LOGIC, **_BITS}
 
 # name -> number of operands; results have the first operand's dtype, but for comparisons, `not` and `is*`, which are bool.
-# min and max give NaN where either operand is NaN, as NumPy does; larger gives either of the two there.
+# min and max give NaN where either operand is NaN, as NumPy does; larger gives either of the two there. divided is div by what many have in common.
 FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(INFIX, 2),
-    **dict.fromkeys(("min", "max", "larger", "pow", "atan2"), 2),
+    **dict.fromkeys(("min", "max", "larger", "pow", "atan2", "divided"), 2),
     **dict.fromkeys(("neg", "not", "abs", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan"), 1),
     **dict.fromkeys(("sinh", "cosh", "erf", "floor", "ceil", "round", "trunc", "isnan", "isinf", "invert"), 1),
     "philox": 4,  # philox(key, counter, index, lane): one of the four u32 words at a place of the stream; key, counter, index u64, lane i64
@@ -420,3 +420,29 @@ def operands(expr: Expr) -> tuple[Expr, ...]:
         case Cast():
             return (expr.x,)
     return ()
+
+
+def names(expr: Expr) -> set[str]:
+    """The variables and registers that an expression looks at."""
+    found = {expr.name} if isinstance(expr, Var) else set()
+    return found.union(*(names(inner) for inner in operands(expr)))
+
+
+def reads(expr: Expr) -> bool:
+    """Whether an expression looks at a buffer."""
+    return isinstance(expr, Load) or any(reads(inner) for inner in operands(expr))
+
+
+def assigned(body: Iterable[Statement]) -> set[str]:
+    """The names that a body gives values to."""
+    found: set[str] = set()
+    for s in body:
+        match s:
+            case Let() | Alloc():
+                found.add(s.name)
+            case For():
+                found.add(s.var)
+            case Store():
+                found.add(s.buffer)
+        found |= {name for inner in children(s) for name in assigned(inner)}
+    return found

@@ -33,9 +33,12 @@ from flowc.ir.loops import (
     Var,
     children,
     expressions,
+    names,
     operands,
+    reads,
 )
 from flowc.ir.types import I64
+from flowc.lower.invariants import hoisted
 from flowc.structs import Struct, replace
 
 MOST_LANES = 1 << 20
@@ -49,6 +52,7 @@ LONG = frozenset(
     ("div", "floordiv", "mod", "pow", "atan2", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan",
      "sinh", "cosh", "erf"))  # fmt: skip
 """Functions of floats that are no single instruction, or one that takes far longer than the others."""
+SHORT = {"divided": 3}  # functions that are a few single instructions
 
 
 class Count(Struct):
@@ -92,6 +96,7 @@ class _Counter:
     def __init__(self, kernel: Kernel) -> None:
         self.buffers = {b.name for b in kernel.buffers}
         self.needed = _deciding(kernel.body)
+        self.products: set[str] = set()  # names of products
         self.iterations = 1
 
     def body(self, statements: Iterable[Statement], known: dict[str, Number], lanes: int) -> Cost:
@@ -109,6 +114,8 @@ class _Counter:
             case For():
                 _add(total, self.loop(s, known, lanes))
             case Let():
+                if _is_product(s.value):
+                    self.products.add(s.name)
                 value = evaluate(s.value, known) if s.name in self.needed else None
                 known.pop(s.name, None)
                 if value is not None:
@@ -117,7 +124,7 @@ class _Counter:
                 known.pop(s.name, None)
             case Store():
                 if s.combine is not None and s.value.dtype.is_float:
-                    _add(total, {FLOPS: 1, SLOTS: 1})
+                    _add(total, {FLOPS: 1, SLOTS: 0 if self.is_multiply_add(s) else 1})
                 if s.index is not None and s.buffer in self.buffers:
                     _add(total, {("store", s.buffer): 1})
                     if s.combine is not None:
@@ -140,6 +147,11 @@ class _Counter:
                         total.pop(("load", name), None)
                         total.pop(("store", name), None)
         return total
+
+    def is_multiply_add(self, s: Store) -> bool:
+        """Whether a term joins a running sum in the same instruction as its product is made in."""
+        is_product = _is_product(s.value) or (isinstance(s.value, Var) and s.value.name in self.products)
+        return s.combine == "add" and s.index is None and is_product
 
     def loop(self, s: For, known: dict[str, Number], lanes: int) -> Cost:
         start, stop = self.size(s.start, known), self.size(s.stop, known)
@@ -190,7 +202,7 @@ class _Counter:
         if isinstance(e, Load) and e.buffer in self.buffers:
             _add(total, {("load", e.buffer): 1})
         if isinstance(e, Apply) and e.args[0].dtype.is_float:
-            _add(total, {FLOPS: 1, (("call", e.function) if e.function in LONG else SLOTS): 1})
+            _add(total, {FLOPS: 1, **({("call", e.function): 1} if e.function in LONG else {SLOTS: SHORT.get(e.function, 1)})})
         return total
 
     def size(self, e: Expr, known: Mapping[str, Number]) -> Number:
@@ -199,33 +211,8 @@ class _Counter:
         return 1 if value is None else value
 
 
-def hoisted(s: For) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
-    """A loop's body as what every iteration computes alike, which the compiler does once before the loop, and the rest."""
-    changing = {s.var, *_assigned(s.body)}
-    once: list[Statement] = []
-    rest: list[Statement] = []
-    for statement in s.body:
-        if isinstance(statement, Let) and not _reads(statement.value) and not _names(statement.value) & changing:
-            changing.discard(statement.name)
-            once.append(statement)
-        else:
-            rest.append(statement)
-    return tuple(once), tuple(rest)
-
-
-def _assigned(body: Iterable[Statement]) -> set[str]:
-    """The names that a body gives values to."""
-    found: set[str] = set()
-    for s in body:
-        match s:
-            case Let() | Alloc():
-                found.add(s.name)
-            case For():
-                found.add(s.var)
-            case Store():
-                found.add(s.buffer)
-        found |= {name for inner in children(s) for name in _assigned(inner)}
-    return found
+def _is_product(e: Expr) -> bool:
+    return isinstance(e, Apply) and e.function == "mul" and e.dtype.is_float
 
 
 def _add(total: Cost, more: Cost) -> None:
@@ -246,28 +233,19 @@ def _deciding(body: tuple[Statement, ...]) -> set[str]:
             case Let():
                 lets.setdefault(s.name, []).append(s.value)
             case For():
-                needed |= _names(s.start) | _names(s.stop)
-            case If() if not _reads(s.condition):
-                needed |= _names(s.condition)
+                needed |= names(s.start) | names(s.stop)
+            case If() if not reads(s.condition):
+                needed |= names(s.condition)
             case Tile():
                 for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate, s.count):
-                    needed |= _names(e)
+                    needed |= names(e)
     waiting = list(needed)
     while waiting:
         for value in lets.get(waiting.pop(), ()):
-            new = _names(value) - needed
+            new = names(value) - needed
             needed |= new
             waiting += new
     return needed
-
-
-def _names(e: Expr) -> set[str]:
-    found = {e.name} if isinstance(e, Var) else set()
-    return found.union(*(_names(inner) for inner in operands(e)))
-
-
-def _reads(e: Expr) -> bool:
-    return isinstance(e, Load) or any(_reads(inner) for inner in operands(e))
 
 
 _FUNCTIONS: dict[str, Any] = {

@@ -19,6 +19,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import Nest
 from flowc.lower.element import hint
 from flowc.lower.epilogue import attach
+from flowc.lower.invariants import with_invariants
 from flowc.lower.kernel import KernelBuilder, begin, finish
 from flowc.lower.reduce_cpu import reduce
 from flowc.lower.rename import nest_plan
@@ -37,7 +38,7 @@ def schedule(f: Function, in_place: dict[int, int] | None = None) -> Kernel:
         reduce(k, folds)
     else:
         sweep(k, list(f.results))
-    return finish(k)
+    return with_invariants(finish(k))
 
 
 def nest(k: KernelBuilder, root: Node) -> None:

@@ -69,7 +69,7 @@ def test_floor_division_and_its_remainder_match_numpy(name: str, numpy_name: str
 @pytest.mark.parametrize("name", sorted(intrinsics.MATH))
 def test_functions_of_f64_match_the_python_form(name: str) -> None:
     x = np.concatenate([np.array([v for v in SPECIAL if abs(v) < 1e9 or v != v or np.isinf(v)]), np.linspace(-3, 3, 41)])
-    count = 2 if name in ("mod", "floordiv", "atan2") else 1
+    count = 2 if name in ("mod", "floordiv", "atan2", "divided") else 1
     arrays = {"x": x, "y": x[::-1].copy(), "out": np.zeros_like(x)}
     run(f"for i in range(n):\n    out[i] = {name}({'x[i], y[i]' if count == 2 else 'x[i]'})", arrays, n=x.size)
     want = [getattr(intrinsics, name)(*pair[:count]) for pair in zip(x, arrays["y"], strict=True)]

@@ -171,11 +171,32 @@ def test_angles_and_remainders_of_two_operands() -> None:
     assert (np.signbit(vmath.fmod_f32(x, y)) == np.signbit(np.fmod(x, y)))[np.isfinite(np.fmod(x, y))].all()
 
 
+@pytest.mark.parametrize("features", ["generic", "avx2"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@np.errstate(all="ignore")
+def test_quotients_by_a_common_divisor(dtype: type, features: str) -> None:
+    """Special values as NumPy's; where no part of the reciprocal times x is below the normal numbers, correct but for one quotient in a million."""
+    a, b = meshed(dtype)
+    dense = every_exponent(dtype, 50 if dtype is np.float32 else 10)
+    x, y = np.concatenate([a, dense, RNG.normal(size=90000)]).astype(dtype), np.concatenate([b, RNG.permutation(dense), RNG.normal(size=90000)]).astype(dtype)
+    name, exact = ("f32", x.astype(np.float64) / y) if dtype is np.float32 else ("f64", x.astype(np.longdouble) / y)
+    with processor(*PROCESSORS[features][:2]):
+        got = Map("divided(x[i], y[i])", name, ("x", "y"))(x, y)
+        if dtype is np.float32:
+            assert same_bits(got, vmath.divided_f32(x, y))
+    documented_error = getattr(TABLE["divided"], name)
+    assert error(got, exact) <= documented_error
+    if features == "avx2":
+        usual = np.abs(exact) > (1e-30 if dtype is np.float32 else 1e-290)
+        assert error(got[usual], exact[usual]) <= 0.5001
+        assert np.count_nonzero((got != x / y)[usual & np.isfinite(exact)]) <= 2
+
+
 # vector code
 
 
 def calls(name: str) -> str:
-    return {"pow": "power(x[i], y[i])", "atan2": "atan2(x[i], y[i])", "mod": "mod(x[i], y[i])"}.get(name, f"{name}(x[i])")
+    return {"pow": "power(x[i], y[i])", **{n: f"{n}(x[i], y[i])" for n in ("atan2", "mod", "divided")}}.get(name, f"{name}(x[i])")
 
 
 @pytest.mark.parametrize("features", ["generic", "avx2", "avx512"])
@@ -261,6 +282,40 @@ def test_a_brief_reduction_of_some_vectors_has_no_rest_that_is_joined_a_second_t
     if cut:
         assert text.count("<8 x float>, ptr") == n // 8  # whole vectors, each once: no loop is left
         assert text.count("call <8 x float> @llvm.masked.load") == 1
+
+
+SCALED = """from flowc.codegen.intrinsics import f32, pointer_f32
+
+
+def k(tid, nthreads, x, out):
+    for i in range(tid, nthreads):
+        for j in range({n}):
+            {place}[i * {n} + j] = x[i * {n} + j] * f32(0.3)
+
+
+def program(tid, nthreads, args):
+    k(tid, nthreads, pointer_f32(args, 1), pointer_f32(args, 2))
+"""
+
+
+@pytest.mark.parametrize(("features", "n", "place", "cut"), [
+    ("avx512", 100, "out", True), ("avx512", 250, "out", True), ("avx512", 96, "out", False), ("avx512", 300, "out", False),
+    ("avx512", 100, "x", False), ("avx2", 100, "out", False),
+])  # fmt: skip
+def test_a_brief_loop_that_stores_cuts_its_last_vector_off_where_that_costs_nothing(features: str, n: int, place: str, cut: bool) -> None:
+    """Not where vectors are stored in part slowly, nor where the loop reads what it has just stored."""
+    with processor(*PROCESSORS[features][:2]):
+        text = build.llvm_text(SCALED.format(n=n, place=place), {**ROWS_SIGNATURES, "k": ("i64", "i64", "f32*!", "f32*!")})
+    assert ("masked.store" in text) == cut
+    if cut:
+        assert text.count("store <16 x float>") == n // 16 and "store float" not in text
+
+
+def test_a_sum_of_products_multiplies_and_adds_in_one_instruction() -> None:
+    text = ROWS.replace("x[i * {n} + j])", "x[i * {n} + j] * x[i * {n} + j])").format(start="0.0", join="add_any_order", n=1000)
+    with processor(*PROCESSORS["avx2"][:2]):
+        found = build.llvm_text(text, ROWS_SIGNATURES)
+    assert found.count("call reassoc nsz <8 x float> @llvm.fmuladd.v8f32") >= 4 and " fmul " not in found
 
 
 @pytest.mark.parametrize("features", ["generic", "avx"])
