@@ -21,7 +21,7 @@ from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, NUMBERS, TensorType
 from flowc.ops.constructors import contraction, rows_of_broadcast, sum_down
 from flowc.ops.inference import broadcast_shapes, shape_text
-from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, serial, smaller, supposed, unit, var, vector
+from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, counter, over, part_of, serial, supposed, unit, var, vector
 
 MANY = 256  # rows of a result for which the right operand is copied beforehand, or the product turned
 LINE = 64  # rows of a result of one column that are summed side by side
@@ -138,7 +138,7 @@ class _Product:
             lines = {"b_at": self.b_matrix * (k * n) + j * k, "b_unit": k * width, "b_column": k, "b_inner": index(1)}
         made = self.tile(
             block, out_at=self.here * (m * n) + i * n + j, a_at=self.a_matrix * (m * k) + i * self.a_strides[0],
-            rows=smaller(m - i, rows), columns=smaller(n - j, columns), **lines, **given,
+            rows=part_of(m, i, rows), columns=part_of(n, j, columns), **lines, **given,
         )  # fmt: skip
         after = () if turned is None else (self._turned_block(turned, made.out, i, j, made.rows, made.columns),)
         return over((("batch", extent(self.count)), column_blocks, row_blocks), (made, *after))
@@ -163,8 +163,8 @@ class _Product:
         units, base = blocks(self.n, width), counter("matrix", extent(self.y_count))
         to, step, column = base * (k * extent(self.padded_columns)), var("step_block") * 16 + var("step"), var("unit_of") * width + var("column")
         place = to + (var("unit_of") * k + step) * width + var("column")
-        line = vector("column", smaller(n - var("unit_of") * width, width), Store(target, place, Load(self.b, self.right(base, step, column), self.dtype)))
-        steps = serial("step", smaller(k - var("step_block") * 16, 16), line)
+        line = vector("column", part_of(n, var("unit_of") * width, width), Store(target, place, Load(self.b, self.right(base, step, column), self.dtype)))
+        steps = serial("step", part_of(k, var("step_block") * 16, 16), line)
         if self.transpose_b:
             return over((("matrix", extent(self.y_count)), ("unit_of", units), ("step_block", blocks(self.k, 16))), (steps,))
         return over((("matrix", extent(self.y_count)), ("step_block", blocks(self.k, 16))), (serial("unit_of", units, steps),))
@@ -203,10 +203,10 @@ class _Product:
         first = var("part") * length
         tile = self.tile(
             (self.m, self.n), out=parts, out_at=var("part") * (m * n), a_at=first * self.a_strides[1], b_at=first * n, rows=m, columns=n,
-            inner=smaller(k - first, length),
+            inner=part_of(k, first, length),
         )  # fmt: skip
         block, column = var("column_block") * LINE, var("column")
-        count, row = smaller(n - block, LINE), counter("row", m)
+        count, row = part_of(n, block, LINE), counter("row", m)
         place = row * n + (block + column)
         join = (
             Alloc("sums", self.dtype, size=LINE),
@@ -228,7 +228,7 @@ class _Product:
         """The product of a transposed matrix and one column: sums of LINE rows side by side, so that the matrix is read as it lies."""
         m, k = extent(self.m), extent(self.k)
         block = counter("row_block", blocks(self.m, LINE))
-        count, row, step = smaller(m - block * LINE, LINE), var("row"), var("step")
+        count, row, step = part_of(m, block * LINE, LINE), var("row"), var("step")
         x, y = Load(self.a, step * m + (block * LINE + row), self.dtype), Load(self.b, step, self.dtype)
         body = (
             Alloc("sums", self.dtype, size=LINE),

@@ -21,8 +21,19 @@ from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, DType, TensorType
 from flowc.ops.constructors import contraction
 from flowc.ops.inference import same_shapes
-from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, over, serial, smaller, unit, var, vector
-from flowc.ops.windows import WindowAxis, image_dims, image_place, padded_copy, scatter_windows, window_axes, windows_of, within
+from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, over, part_of, serial, unit, var, vector
+from flowc.ops.windows import (
+    WindowAxis,
+    elements_inside,
+    image_dims,
+    image_place,
+    padded_copy,
+    places_inside,
+    scatter_windows,
+    window_axes,
+    windows_of,
+    within,
+)  # fmt: skip
 
 ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
 BY_TILES = "register tiles along the window, no copy of the images' windows"
@@ -118,16 +129,17 @@ def _line_to_panels(target: str, source: str, to: Expr, at: Expr, dtype: DType, 
     """Copies `line` of the lines that begin at `at` in `source` into the panels that begin at `to`."""
     line, panel, n, width = var("line"), var("panel"), extent(channels), unit(dtype)
     copy = Store(target, to + (panel * extent(lines) + line) * width + var("j"), Load(source, at + line * n + panel * width + var("j"), dtype))
-    return serial("panel", blocks(channels, width), vector("j", smaller(n - panel * width, width), copy))
+    return serial("panel", blocks(channels, width), vector("j", part_of(n, panel * width, width), copy))
 
 
 def _slide(
     plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, padded: tuple[Dim, Dim], places: tuple[Dim, Dim],
-    window: tuple[Dim, Dim], channels: tuple[Dim, Dim], strides: tuple[int, int],
+    window: tuple[Dim, Dim], channels: tuple[Dim, Dim], strides: tuple[int, int], above: Dim, rows_of_image: Dim,
 ) -> None:  # fmt: skip
-    """The tiles of a convolution without padding: each holds consecutive places of a row, and a block of the channels out.
+    """The tiles of a convolution of padded images: each holds consecutive places of a row, and a block of the channels out.
 
-    All places of an image share a panel of the filter, which stays in the cache meanwhile.
+    All places of an image share a panel of the filter, which stays in the cache meanwhile. The window's rows that lie in the padding, of which
+    there are so many `above` the image, are left out of the sums.
     """
     (height, width), (ci, co) = places, channels
     if window == (1, 1) and strides == (1, 1) and places == padded:
@@ -137,15 +149,21 @@ def _slide(
     window_line, n, wide = extent(window[1]) * extent(ci), extent(co), extent(ci)
     filter, lines = _panels(plan, filter, dtype, product((*window, ci)), co, f"{out}_panels")
     first = var("channel_block") * (columns // unit(dtype)) * lines["b_unit"]
+    b_outer, line = window_line * lines["b_inner"], var("row") * strides[0]
+    lets: tuple[Let, ...] = ()
+    window_rows = extent(window[0])
+    if padded[0] != rows_of_image and window[0] != 1:
+        lets = elements_inside("skipped", "window_rows", line, window[0], above, rows_of_image)
+        line, first, window_rows = line + var("skipped"), first + var("skipped") * b_outer, var("window_rows")
     tile = Tile(
         out=out, a=image, b=filter, out_at=image_place(var("image"), var("row"), column, height, width, co) + channel,
-        a_at=image_place(var("image"), var("row") * strides[0], column * strides[1], padded[0], padded[1], ci), b_at=first,
-        rows=smaller(extent(width) - column, rows), columns=smaller(n - channel, columns), outer=extent(window[0]), inner=window_line,
-        out_row=n, a_row=index(strides[1]) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=window_line * lines["b_inner"],
+        a_at=image_place(var("image"), line, column * strides[1], padded[0], padded[1], ci), b_at=first,
+        rows=part_of(extent(width), column, rows), columns=part_of(n, channel, columns), outer=window_rows, inner=window_line,
+        out_row=n, a_row=index(strides[1]) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=b_outer,
         accumulate=ZERO, dtype=dtype, block=block, **lines,
     )  # fmt: skip
     places_of = (("row", extent(height)), ("column_block", blocks(width, rows)))
-    plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (tile,)))
+    plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (*lets, tile)))
 
 
 def _by_tiles(
@@ -181,7 +199,8 @@ def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: T
         if shorter is not None:
             return shorter
     image = _padded(plan, inputs[0], result.dtype, x, before, padded, f"{out}_padded")
-    _slide(plan, out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), (rows.stride, columns.stride))
+    strides = (rows.stride, columns.stride)
+    _slide(plan, out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), strides, rows.before, x[1])
     return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
 
 
@@ -232,7 +251,7 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
     image = _padded(plan, inputs[1], result.dtype, ct, before, padded, f"{out}_padded")
     if image != inputs[1] and len(plan[0]) == 4:
         del plan[0][1]  # the two preparations do not wait for each other
-    _slide(plan, out, image, turned, result.dtype, x[0], padded, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]), (1, 1))
+    _slide(plan, out, image, turned, result.dtype, x[0], padded, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]), (1, 1), before[0], ct[1])
     return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
 
 
@@ -338,7 +357,7 @@ class _Sums(NamedTuple):
     def tile(self, **given: Any) -> Tile:
         """A tile that goes on with what the images before have added up."""
         return Tile(
-            out=self.parts, outer=extent(self.places[0]), inner=extent(self.places[1]), out_row=extent(self.filter[3]),
+            out=self.parts, out_row=extent(self.filter[3]),
             accumulate=select(var("image") > var("first"), index(1), index(0)), dtype=self.dtype, **given,
         )  # fmt: skip
 
@@ -349,20 +368,33 @@ class _Sums(NamedTuple):
             place = place * extent(step) + here
         return place
 
+    def inside(self, rows_only: bool = False) -> tuple[list[Statement], tuple[Expr, Expr], Expr, Expr]:
+        """The places at which element (i, j) of the window is no padding: names for them, the first row and column, how many rows and columns."""
+        lets: list[Statement] = []
+        first, counts = [ZERO, ZERO], [extent(n) for n in self.places]
+        for axis, name, offset, places in ((0, "row", "i", self.rows), (1, "column", "j", self.columns)):
+            if places.padding != 0 and not (rows_only and axis == 1):
+                named = places_inside(f"first_{name}", f"{name}s_inside", places, var(offset))
+                lets += named
+                first[axis], counts[axis] = (var(let.name) for let in named)
+        return lets, (first[0], first[1]), counts[0], counts[1]
+
     def in_place(self) -> list[Statement]:
         """A tile's rows are the pixels and channels of a row of the window, which lie side by side (so one-channel images make tiles, too)."""
         fused, co, dtype = self.filter[1] * self.filter[2], self.filter[3], self.dtype
         many, width = block = block_shape(fused, co, dtype, MOST_CHUNKS)
         line, column, n, wide = var("line_block") * many, var("channel_block") * width, extent(co), extent(self.filter[2])
+        inside, (first, _), over_rows, over_columns = self.inside(rows_only=True)
         tile = self.tile(
             a=self.image, b=self.change, out_at=self.weights(var("i")) + line * n + column,
-            a_at=image_place(var("image"), var("i"), ZERO, *self.padded, self.filter[2]) + line,
-            b_at=image_place(var("image"), ZERO, ZERO, *self.places, co) + column,
-            rows=smaller(extent(fused) - line, many), columns=smaller(n - column, width), a_row=index(1),
+            a_at=image_place(var("image"), var("i") + first * self.rows.stride, ZERO, *self.padded, self.filter[2]) + line,
+            b_at=image_place(var("image"), first, ZERO, *self.places, co) + column, outer=over_rows, inner=over_columns,
+            rows=part_of(extent(fused), line, many), columns=part_of(n, column, width), a_row=index(1),
             a_outer=extent(self.padded[1]) * wide * self.rows.stride, a_inner=wide * self.columns.stride,
             b_unit=index(unit(dtype)), b_column=index(1), b_outer=extent(self.places[1]) * n, b_inner=n, block=block,
         )  # fmt: skip
-        return [serial("i", extent(self.filter[0]), serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile)))]
+        each = serial("channel_block", blocks(co, width), serial("line_block", blocks(fused, many), tile))
+        return [serial("i", extent(self.filter[0]), *inside, each)]
 
     def of_turned(self, plan: Plan) -> list[Statement]:
         """A tile's rows are the channels at a place of the window: the places of each lie side by side in the turned image.
@@ -376,7 +408,7 @@ class _Sums(NamedTuple):
         image, change = (image_place(var("image"), ZERO, ZERO, *shape, depth) for shape, depth in ((self.padded, ci), (self.places, co)))
         pixel = var("pixel_block") * LINE + var("pixel")
         turn = Store(turned, own + var("c") * extent(area) + pixel, Load(self.image, image + pixel * wide + var("c"), dtype))
-        pixels = vector("pixel", smaller(extent(area) - var("pixel_block") * LINE, LINE), turn)
+        pixels = vector("pixel", part_of(extent(area), var("pixel_block") * LINE, LINE), turn)
         statements: list[Statement] = [serial("pixel_block", blocks(area, LINE), serial("c", wide, pixels))]
         right, b_at = self.change, change
         if not _is_panel(co, dtype):
@@ -385,12 +417,15 @@ class _Sums(NamedTuple):
             plan[1].append((right, dtype, self.chunks * size))
             statements.append(serial("line", extent(places), _line_to_panels(right, self.change, b_at, change, dtype, places, co)))
         i, j, lines = var("i"), var("j"), _panel_strides(places, co, dtype)
+        inside, (row, column), over_rows, over_columns = self.inside()
+        pixel = own + ((i + row * self.rows.stride) * line + (j + column * self.columns.stride))
         tile = self.tile(
-            a=turned, b=right, out_at=self.weights(i, j), a_at=own + (i * line + j), b_at=b_at, rows=wide, columns=extent(co),
+            a=turned, b=right, out_at=self.weights(i, j), a_at=pixel, b_at=b_at + (row * extent(self.places[1]) + column) * lines["b_inner"],
+            rows=wide, columns=extent(co), outer=over_rows, inner=over_columns,
             a_row=extent(area), a_outer=line * self.rows.stride, a_inner=index(self.columns.stride),
             b_outer=extent(self.places[1]) * lines["b_inner"], block=(int(ci), int(co)), **lines,  # type: ignore[arg-type]
         )  # fmt: skip
-        return [*statements, serial("i", extent(height), serial("j", extent(width), tile))]
+        return [*statements, serial("i", extent(height), serial("j", extent(width), *inside, tile))]
 
 
 def _plain_filter_grad(inputs: list[str], out: str, result: TensorType, x: Shape, ct: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:

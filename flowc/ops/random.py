@@ -30,7 +30,7 @@ from flowc.ir.op import REQUIRED, Nest, Op
 from flowc.ir.types import F32, F64, FLOATS, I64, U32, U64, DType, TensorType
 from flowc.ops.constructors import opaque
 from flowc.ops.inference import expect_dtype, no_gradient
-from flowc.ops.tiles import ZERO, serial, smaller
+from flowc.ops.tiles import ZERO, part_of, serial
 
 # Philox in NumPy
 
@@ -244,7 +244,7 @@ def _random(name: str, formula: Callable[..., Any], doc: str) -> Op:
         words = tuple(m.let("word", loops.apply("philox", *stream, lane * each + i)) for i in range(each))
         value = formula(m, words, result.dtype)
         store = Store(out, block * many + lane, value)
-        body = serial("lane", smaller(size - block * many, many), *m.statements, store)
+        body = serial("lane", part_of(size, block * many, many), *m.statements, store)
         return (For("block", ZERO, loops.extent(ceildiv(result.size, many)), "parallel", (body,)),)
 
     return opaque(

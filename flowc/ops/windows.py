@@ -16,10 +16,10 @@ import numpy as np
 from flowc.errors import ShapeError
 from flowc.ir import dims
 from flowc.ir.dims import Dim, Shape
-from flowc.ir.loops import Expr, For, If, Load, Operand, Store, extent, index, lift
+from flowc.ir.loops import Expr, For, If, Let, Load, Operand, Store, extent, index, lift
 from flowc.ir.types import DType, TensorType
 from flowc.ops.inference import shape_text
-from flowc.ops.tiles import over, var, vector
+from flowc.ops.tiles import larger, over, smaller, var, vector
 from flowc.structs import Struct
 
 
@@ -133,6 +133,22 @@ def padded_copy(
     copy = vector("element", line, Store(target, at + left + var("element"), Load(source, from_row + var("element"), dtype)))
     body = If((inside >= 0) & (inside < extent(height)), (fill(index(0), left), copy, fill(left + line, whole - left - line)), (fill(index(0), whole),))
     return over((("image", extent(batch)), ("padded_row", extent(padded[0]))), (body,))
+
+
+def elements_inside(first: str, count: str, begin: Expr, window: Dim, before: Dim, size: Dim) -> tuple[Let, Let]:
+    """Names for those elements of a window that begins at `begin` of a padded axis which are no padding: the first, and how many."""
+    end = smaller(extent(window), extent(before) + extent(size) - begin)
+    return Let(first, larger(extent(before) - begin, 0)), Let(count, larger(end - var(first), 0))
+
+
+def places_inside(first: str, count: str, axis: WindowAxis, offset: Expr) -> tuple[Let, Let]:
+    """Names for those windows of an axis whose element `offset` is no padding: the first, and how many."""
+
+    def at_least(x: Expr) -> Expr:
+        return (larger(x, 0) + (axis.stride - 1)) // axis.stride
+
+    end = smaller(extent(axis.places), at_least(extent(axis.before) + extent(axis.size) - offset))
+    return Let(first, at_least(extent(axis.before) - offset)), Let(count, larger(end - var(first), 0))
 
 
 def within(place: Expr, size: Operand) -> Expr:

@@ -23,7 +23,7 @@ from flowc.config import settings
 from flowc.ir.dims import Dim, ceildiv, minimum
 from flowc.ir.loops import Alloc, Barrier, Expr, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
 from flowc.ir.types import F32, DType
-from flowc.ops.tiles import ZERO, over, serial, smaller, unit, var, vector
+from flowc.ops.tiles import ZERO, over, part_of, serial, unit, var, vector
 from flowc.structs import Struct
 
 Matrix = tuple[tuple[Fraction, ...], ...]
@@ -239,7 +239,7 @@ class Tiles:
 
     def here(self, block: Expr) -> Expr:
         """Tiles in a block."""
-        return smaller(extent(self.count) - block * self.most, self.most)
+        return part_of(extent(self.count), block * self.most, self.most)
 
     def places_of(self, block: Expr) -> list[Statement]:
         """Names for the place of the block's tile `t`: its image, and the first row and column of its results."""
@@ -277,7 +277,7 @@ def slide(out: str, image: str, filter: str, tiles: Tiles, channels: tuple[int, 
     weights = f"{out}_weights"
     part = max(1, min(-(-co // width), SPACE // 2 // (n * n * most * width))) * width  # channels out at a time
     block, first = var("block"), var("channel_block") * part
-    columns = smaller(index(co) - first, part)
+    columns = part_of(index(co), first, part)
     spaces, data = tiles.transformed(f.data, Channels.all_of(image, tiles.padded, ci), "tiles_in", block, "in")
     step = pitch(most * part)
     tile = Tile(
@@ -295,7 +295,7 @@ def slide(out: str, image: str, filter: str, tiles: Tiles, channels: tuple[int, 
     stored = vector("lane", columns, Store(out, at + var("lane"), Load("tile_out", (var("p") * m + var("q")) * part + var("lane"), F32)))
     back = serial(
         "t", tiles.here(block), *tiles.places_of(block), serial("i", index(n), along), serial("q", index(m), down),
-        serial("p", smaller(index(height) - var("tile_y"), m), serial("q", smaller(index(wide) - var("tile_x"), m), stored)),
+        serial("p", part_of(index(height), var("tile_y"), m), serial("q", part_of(index(wide), var("tile_x"), m), stored)),
     )  # fmt: skip
     spaces += [Alloc("products", F32, size=n * n * step), Alloc("rows_out", F32, size=n * m * part), Alloc("tile_out", F32, size=m * m * part)]
     body = (*spaces, data, serial("channel_block", index(-(-co // part)), tile, back))
@@ -307,7 +307,7 @@ def _weights(f: Form, target: str, source: str, ci: int, co: int) -> Statement:
     """`target[panel, i, j] = G w G^T` as right operands of products, [channels in, 64 bytes of channels out]."""
     n, r, width = f.n, f.r, unit(F32)
     panels = -(-co // width)
-    lanes = smaller(index(co) - var("panel") * width, width)
+    lanes = part_of(index(co), var("panel") * width, width)
     along = transform(
         f.filter, (source, (var("j") * ci + var("c")) * co + var("panel") * width, index(r * ci * co)),
         ("weight_rows", var("j") * width, index(r * width)), lanes, "k", F32,
@@ -329,7 +329,7 @@ def filter_gradient(out: str, image: str, ct: str, tiles: Tiles, channels: tuple
     step = pitch(ci * co)
     block, chunk, part = var("block"), var("chunk"), min(co, CHANNELS_OUT)
     first = var("channel_block") * part
-    columns = smaller(index(co) - first, part)
+    columns = part_of(index(co), first, part)
     spaces, data = tiles.transformed(f.data, Channels.all_of(image, tiles.padded, ci), "tiles_in", block, "in")
     changes = Channels(ct, (tiles.rows * m, tiles.columns * m), co, first, columns, part)
     more, change = tiles.transformed(transposed(f.back), changes, "tiles_ct", block, "ct")
@@ -351,7 +351,7 @@ def _joined(f: Form, out: str, parts: str, chunks: Expr, ci: int, co: int) -> St
     n, r, width = f.n, f.r, unit(F32)
     step, back = pitch(ci * co), transposed(f.filter)
     first = var("panel") * width
-    lanes = smaller(index(co) - first, width)
+    lanes = part_of(index(co), first, width)
     place = (var("chunk") * (n * n) + var("element")) * step + var("c") * co + first + var("lane")
     start = vector("lane", lanes, Store("sums", var("element") * width + var("lane"), lift(0, F32)))
     more = vector("lane", lanes, Store("sums", var("element") * width + var("lane"), Load(parts, place, F32), "add"))

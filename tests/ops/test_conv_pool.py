@@ -5,11 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
+from flowc.config import override
 from flowc.errors import ShapeError
 from flowc.ir import loops
 from flowc.ir.dims import Sym
 from flowc.ir.op import OPS
+from flowc.ir.text import parse_function
 from flowc.ir.types import F32, TensorType
+from flowc.lower.count import count
+from flowc.lower.program import plan
+from flowc.transforms.pipeline import optimize
 from tests.loop_evaluator import run_nest, traced_nest
 
 CONV = ("conv2d", "conv2d_input_grad", "conv2d_filter_grad")
@@ -31,7 +36,7 @@ def places(size, window, stride, dilation, padding):
 def windows(x_shape, window, strides, padding, dilations=(1, 1)):
     """For each window (row, column), the real elements in it: (offset, place) pairs of (row, column)."""
     axes = [places(n, k, s, d, padding) for n, k, s, d in zip(x_shape[1:3], window, strides, dilations, strict=True)]
-    for place in itertools.product(*(range(count) for count, _ in axes)):
+    for place in itertools.product(*(range(many) for many, _ in axes)):
         found = []
         for offset in itertools.product(*(range(k) for k in window)):
             at = tuple(p * s + o * d - before for p, s, o, d, (_, before) in zip(place, strides, offset, dilations, axes, strict=True))
@@ -146,6 +151,18 @@ def test_an_empty_batch_gives_nothing_or_zeros(name):
 def test_strides_of_one_become_register_tiles(name):
     arrays, attrs, _ = conv_case(name, GEOMETRIES[1], "float32")
     assert len(tiles(traced_nest(OPS[name], arrays, attrs)[2])) == 1
+
+
+@pytest.mark.parametrize(("op", "rows", "columns"), [("conv2d", 24, 30), ("conv2d_input_grad", 24, 30), ("conv2d_filter_grad", 24, 24)])
+def test_sums_leave_out_rows_of_padding_and_those_over_places_columns_too(op, rows, columns):
+    """A window of 5 has 24 elements inside over the 6 places of a row of 6; a tile's places in a row share the columns of their windows."""
+    x, filter, ct = "f32[3, 6, 6, 8]", "f32[5, 5, 8, 16]", "f32[3, 6, 6, 16]"
+    operands = {"conv2d": "x, f", "conv2d_input_grad": "f, ct, x", "conv2d_filter_grad": "x, ct, f"}[op]
+    result = {"conv2d": ct, "conv2d_input_grad": x, "conv2d_filter_grad": filter}[op]
+    f = parse_function(f"def main(x: {x}, f: {filter}, ct: {ct}):\n    y: {result} = {op}({operands})\n    return y\n")
+    with override(convolution="direct"):
+        (kernel,) = plan(optimize(f)).kernels
+    assert count(kernel, {}).flops - (3 * 25 * 8 * 16 if op == "conv2d_filter_grad" else 0) == 2 * 3 * rows * columns * 8 * 16  # the batch's parts join
 
 
 def test_no_padding_copies_no_image():
