@@ -65,14 +65,17 @@ _TRIPS = re.compile(r'  %"[^"]+" = icmp slt i64 %"[^"]+", (\d+)$')
 _JOINED = re.compile(r"fadd reassoc|call nsz (?:reassoc )?\w+ @\"?llvm\.(?:fmuladd|maximum|minimum)|select nnan nsz")
 _LOOP = 900_000  # the number of the loops' metadata, beyond those of any module
 BRIEF = 32  # lines of a loop whose own steps, counting and branching, are a good part of it
+FEW = 64  # elements of a loop that LLVM might take apart
 WHOLE = range(33, 257)  # elements of a brief loop that becomes vectors without a loop, the last of them cut off
 
 
 class Wish(NamedTuple):
-    """What LLVM is asked to make of a loop. vectors: taken at a time; whole: no loop is left, and the last vector is cut off by a mask."""
+    """What LLVM is asked to make of a loop. vectors: taken at a time; whole: no loop is left, and the last vector is cut off by a mask; rolled:
+    not taken apart into single elements before, as LLVM does with few of them."""
 
     vectors: int
     whole: bool = False
+    rolled: bool = False
 
     def metadata(self, number: int) -> list[str]:
         """The lines of the module that say so, numbered from `number`."""
@@ -82,6 +85,8 @@ class Wish(NamedTuple):
                 '!{!"llvm.loop.vectorize.predicate.enable", i1 true}',
                 '!{!"llvm.loop.vectorize.followup_vectorized", !{!"llvm.loop.unroll.full"}}',
             ]
+        if self.rolled:
+            parts.append('!{!"llvm.loop.unroll.disable"}')
         return [f"!{number} = distinct !{{!{number}, {', '.join(parts)}}}"]
 
 
@@ -120,12 +125,15 @@ def _wish(loop: Sequence[str], width: int) -> Wish | None:
     """What an innermost loop is to become; None leaves it to LLVM."""
     if any(_FUNCTION_OF_FLOATS.search(line) for line in loop):
         return Wish(2)
-    if len(loop) > BRIEF:
-        return None
     trips = next((int(found[1]) for line in loop if (found := _TRIPS.match(line))), 0)
     is_cut = trips in WHOLE and bool(trips % 16)
-    if any(_ELEMENT_STORED.match(line) for line in loop):
-        return Wish(1, whole=True) if is_cut and width == 512 and not _rewrites(loop) else Wish(4)
+    stores = any(_ELEMENT_STORED.match(line) for line in loop)
+    rolled = stores and 0 < trips <= FEW and trips % (width // 32) == 0
+    if len(loop) > BRIEF:
+        return Wish(1, rolled=True) if rolled else None
+    if stores:
+        is_whole = is_cut and width == 512 and not _rewrites(loop)
+        return Wish(1, whole=True) if is_whole else Wish(4, rolled=rolled)
     reduces = any(_JOINED.search(line) for line in loop) and not any(_STORED.match(line) for line in loop)
     return Wish(2, whole=True) if reduces and is_cut else None
 

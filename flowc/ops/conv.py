@@ -181,8 +181,7 @@ def _by_tiles(
         return None
     (ci, co), (height, width) = channels, places  # `chosen` knows them all
     tiles = winograd.Tiles(f, shape[0], (int(height), int(width)), winograd.most_tiles(f, int(ci)))  # type: ignore[arg-type]
-    whole = _padded(plan, image, dtype, shape, before, tiles.padded, f"{out}_padded")
-    statements, spaces = winograd.slide(out, whole, filter, tiles, (int(ci), int(co)))  # type: ignore[arg-type]
+    statements, spaces = winograd.slide(out, winograd.Images.of(image, shape, before), filter, tiles, int(co))  # type: ignore[arg-type]
     return NestPlan((*plan[0], *statements), (*plan[1], *spaces), f.how)
 
 
@@ -302,21 +301,18 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     places = (rows.places, columns.places)
     f = winograd.chosen((filter[0], filter[1]), (filter[2], filter[3]), places, dtype, None) if rows.stride == columns.stride == 1 else None
     if f is not None:
-        inputs_outputs = (int(filter[2]), int(filter[3]))  # type: ignore[arg-type]
-        shape = (int(places[0]), int(places[1]))  # type: ignore[arg-type]
-        parts_of = winograd.Tiles(f, x[0], shape, winograd.most_summed_tiles(f, inputs_outputs))
-        image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), parts_of.padded, f"{out}_padded")
-        change = _padded(plan, inputs[1], dtype, ct, (0, 0), (parts_of.rows * f.m, parts_of.columns * f.m), f"{out}_ct")
-        statements, spaces = winograd.filter_gradient(out, image, change, parts_of, inputs_outputs)
-        return NestPlan((*plan[0], *statements), (*plan[1], *spaces), f.how)
+        images, changes = winograd.Images.of(inputs[0], x, (rows.before, columns.before)), winograd.Images.of(inputs[1], ct, (0, 0))
+        tiles = winograd.Tiles(f, x[0], changes.extents, winograd.most_summed_tiles(f, (images.channels, changes.channels)))
+        statements, spaces = winograd.filter_gradient(out, images, changes, tiles)
+        return NestPlan(tuple(statements), tuple(spaces), f.how)
     image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
     size, (first, last) = extent(product(filter)), (var("chunk") + i for i in (0, 1))
     sums = _Sums(out, image, inputs[1], parts, dtype, filter, rows, columns, chunks)
     one_image = sums.of_turned(plan) if sums.is_turned else sums.in_place()
-    images = For("image", var("first"), last * batch // extent(chunks), "serial", tuple(one_image))
-    plan[0].extend((over((("chunk", extent(chunks)),), (Let("first", first * batch // extent(chunks)), images)), Barrier()))
+    each = For("image", var("first"), last * batch // extent(chunks), "serial", tuple(one_image))
+    plan[0].extend((over((("chunk", extent(chunks)),), (Let("first", first * batch // extent(chunks)), each)), Barrier()))
     add = serial("chunk", extent(chunks), Store("total", None, Load(parts, var("chunk") * size + var("weight"), dtype), "add"))
     done = Store(out, var("weight"), Var("total", dtype))
     plan[0].append(over((("weight", size),), (Alloc("total", dtype, lift(0, dtype)), add, done)))

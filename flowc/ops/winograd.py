@@ -20,10 +20,11 @@ from fractions import Fraction
 from functools import cache
 
 from flowc.config import settings
-from flowc.ir.dims import Dim, ceildiv, minimum
-from flowc.ir.loops import Alloc, Barrier, Expr, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
+from flowc.ir.dims import Dim, Shape, ceildiv, minimum
+from flowc.ir.loops import Alloc, Barrier, Expr, If, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
 from flowc.ir.types import F32, DType
 from flowc.ops.tiles import ZERO, over, part_of, serial, unit, var, vector
+from flowc.ops.windows import image_place, known, within
 from flowc.structs import Struct
 
 Matrix = tuple[tuple[Fraction, ...], ...]
@@ -200,19 +201,32 @@ def transposed(matrix: Matrix) -> Matrix:
 # loops
 
 
-class Channels(Struct):
-    """`count` channels of images, from `first` on, `most` at the most; `extents`: of an image, `every`: all its channels."""
+class Images(Struct):
+    """Images in a buffer: their extents, how many channels they have, and how many rows and columns of zeros are thought before each."""
 
     buffer: str
     extents: tuple[int, int]
-    every: int
+    channels: int
+    before: tuple[int, int]
+
+    @classmethod
+    def of(cls, buffer: str, shape: Shape, before: tuple[Dim, Dim]) -> Images:
+        """Of a shape [batch, height, width, channels] that is known but for the batch."""
+        height, width, channels, above, left = (known(n) for n in (*shape[1:], *before))
+        return cls(buffer, (height, width), channels, (above, left))
+
+
+class Channels(Struct):
+    """`count` channels of images, from `first` on, `most` at the most."""
+
+    images: Images
     first: Expr
     count: Expr
     most: int
 
     @classmethod
-    def all_of(cls, buffer: str, extents: tuple[int, int], every: int) -> Channels:
-        return cls(buffer, extents, every, ZERO, index(every), every)
+    def all_of(cls, images: Images) -> Channels:
+        return cls(images, ZERO, index(images.channels), images.channels)
 
 
 def pitch(size: int) -> int:
@@ -232,11 +246,6 @@ class Tiles:
             self.most = min(most, max(LEAST_TILES, -(-self.count // FEWEST_BLOCKS)))
         self.blocks = ceildiv(self.count, self.most)
 
-    @property
-    def padded(self) -> tuple[int, int]:
-        """Extents of the images that all tiles together read."""
-        return (self.rows * self.f.m + self.f.r - 1, self.columns * self.f.m + self.f.r - 1)
-
     def here(self, block: Expr) -> Expr:
         """Tiles in a block."""
         return part_of(extent(self.count), block * self.most, self.most)
@@ -253,32 +262,54 @@ class Tiles:
     def transformed(self, matrix: Matrix, source: Channels, target: str, block: Expr, name: str) -> tuple[list[Alloc], Statement]:
         """`target[i, j][t] = matrix [tile t] matrix^T` for some channels: first along the rows of a tile, then along its columns."""
         n, size = len(matrix), len(matrix[0])
-        height, line = source.extents
-        at = ((var("tile_image") * height + var("tile_y")) * line + var("tile_x")) * source.every + source.first
         scratch, wide = f"{name}_rows", index(source.most)
         row, column = var(f"{name}_row"), var(f"{name}_column")
-        pixels = (source.buffer, at + row * (line * source.every), index(source.every))
+        spaces = [Alloc(scratch, F32, size=size * n * source.most), Alloc(target, F32, size=n * n * pitch(self.most * source.most))]
+        ready: tuple[Statement, ...] = ()
+        if self.are_inside(source.images, size):
+            images = source.images
+            pixels = (images.buffer, image_place(var("tile_image"), var("tile_y") + row, var("tile_x"), *images.extents, images.channels) + source.first,
+                      index(images.channels))  # fmt: skip
+        else:
+            line = f"{name}_line"
+            spaces.append(Alloc(line, F32, size=size * source.most))
+            ready, pixels = (self.framed(source, line, row, size, name),), (line, ZERO, wide)
         along = transform(matrix, pixels, (scratch, row * (n * source.most), wide), source.count, f"{name}_a", F32)
         step = pitch(self.most * source.most)
         elements = (target, column * step + var("t") * wide, index(n * step))
         down = transform(matrix, (scratch, column * wide, index(n * source.most)), elements, source.count, f"{name}_b", F32)
-        loops = (serial(row.name, index(size), along), serial(column.name, index(n), down))
-        spaces = [Alloc(scratch, F32, size=size * n * source.most), Alloc(target, F32, size=n * n * step)]
+        loops = (serial(row.name, index(size), *ready, along), serial(column.name, index(n), down))
         return spaces, serial("t", self.here(block), *self.places_of(block), *loops)
+
+    def are_inside(self, images: Images, size: int) -> bool:
+        """Whether tiles of `size` x `size` pixels never reach beyond the images."""
+        reach = ((count - 1) * self.f.m + size for count in (self.rows, self.columns))
+        return images.before == (0, 0) and all(n <= extent for n, extent in zip(reach, images.extents, strict=True))
+
+    def framed(self, source: Channels, line: str, row: Expr, size: int, name: str) -> Statement:
+        """Copies a row of a tile into `line`, zeros where the image has no pixels: so no images with zeros around them go through memory."""
+        images, pixel, lane = source.images, var(f"{name}_pixel"), var(f"{name}_lane")
+        (height, width), (above, left) = images.extents, images.before
+        y, x = var("tile_y") + row - above, var("tile_x") + pixel - left
+        place = image_place(var("tile_image"), y, x, height, width, images.channels) + source.first + lane
+        copied, zeros = (Store(line, pixel * source.most + lane, value) for value in (Load(images.buffer, place, F32), lift(0, F32)))
+        inside = If(within(x, index(width)), (vector(lane.name, source.count, copied),), (vector(lane.name, source.count, zeros),))
+        nothing = vector(lane.name, index(size * source.most), Store(line, lane, lift(0, F32)))
+        return If(within(y, index(height)), (serial(pixel.name, index(size), inside),), (nothing,))
 
 
 Spaces = list[tuple[str, DType, Dim]]
 
 
-def slide(out: str, image: str, filter: str, tiles: Tiles, channels: tuple[int, int]) -> tuple[list[Statement], Spaces]:
-    """The convolution of images that hold all of `tiles` with a filter [r, r, ci, co], and its workspaces."""
-    f, (ci, co) = tiles.f, channels
+def slide(out: str, images: Images, filter: str, tiles: Tiles, co: int) -> tuple[list[Statement], Spaces]:
+    """The convolution of images with a filter [r, r, channels in, channels out], and its workspaces."""
+    f, ci = tiles.f, images.channels
     n, m, most, width = f.n, f.m, tiles.most, unit(F32)
     weights = f"{out}_weights"
     part = max(1, min(-(-co // width), SPACE // 2 // (n * n * most * width))) * width  # channels out at a time
     block, first = var("block"), var("channel_block") * part
     columns = part_of(index(co), first, part)
-    spaces, data = tiles.transformed(f.data, Channels.all_of(image, tiles.padded, ci), "tiles_in", block, "in")
+    spaces, data = tiles.transformed(f.data, Channels.all_of(images), "tiles_in", block, "in")
     step = pitch(most * part)
     tile = Tile(
         out="products", a="tiles_in", b=weights, out_at=ZERO, a_at=ZERO, b_at=first * (n * n * ci), rows=tiles.here(block), columns=columns,
@@ -318,21 +349,20 @@ def _weights(f: Form, target: str, source: str, ci: int, co: int) -> Statement:
     return over((("c", index(ci)), ("panel", index(panels))), body)
 
 
-def filter_gradient(out: str, image: str, ct: str, tiles: Tiles, channels: tuple[int, int]) -> tuple[list[Statement], Spaces]:
+def filter_gradient(out: str, images: Images, changes: Images, tiles: Tiles) -> tuple[list[Statement], Spaces]:
     """The gradient to the filter [r, r, ci, co]: chunks of the tiles in parallel, each a sum of its own in the transformed form.
 
-    A block of channels out at a time, so that the sums under way stay in the second cache with the tiles.
+    changes: the cotangent, as images. A block of channels out at a time, so that the sums under way stay in the second cache with the tiles.
     """
-    f, (ci, co) = tiles.f, channels
-    n, m, most = f.n, f.m, tiles.most
+    f, ci, co = tiles.f, images.channels, changes.channels
+    n, most = f.n, tiles.most
     parts, chunks = f"{out}_parts", minimum(tiles.blocks, MOST_CHUNKS)
     step = pitch(ci * co)
     block, chunk, part = var("block"), var("chunk"), min(co, CHANNELS_OUT)
     first = var("channel_block") * part
     columns = part_of(index(co), first, part)
-    spaces, data = tiles.transformed(f.data, Channels.all_of(image, tiles.padded, ci), "tiles_in", block, "in")
-    changes = Channels(ct, (tiles.rows * m, tiles.columns * m), co, first, columns, part)
-    more, change = tiles.transformed(transposed(f.back), changes, "tiles_ct", block, "ct")
+    spaces, data = tiles.transformed(f.data, Channels.all_of(images), "tiles_in", block, "in")
+    more, change = tiles.transformed(transposed(f.back), Channels(changes, first, columns, part), "tiles_ct", block, "ct")
     tile = Tile(
         out=parts, a="tiles_in", b="tiles_ct", out_at=chunk * (n * n * step) + first, a_at=ZERO, b_at=ZERO, rows=index(ci), columns=columns,
         outer=index(1), inner=tiles.here(block), out_row=index(co), a_row=index(1), a_outer=ZERO, a_inner=index(ci), b_unit=index(unit(F32)),
@@ -378,4 +408,4 @@ def most_summed_tiles(f: Form, channels: tuple[int, int]) -> int:
     return max(4, min(48, SPACE * 4 // 3 // (f.n * f.n * (ci + min(co, CHANNELS_OUT))) // 4 * 4))
 
 
-__all__ = ["Form", "Tiles", "chosen", "combine", "filter_gradient", "form", "most_summed_tiles", "most_tiles", "slide"]
+__all__ = ["Form", "Images", "Tiles", "chosen", "combine", "filter_gradient", "form", "most_summed_tiles", "most_tiles", "slide"]

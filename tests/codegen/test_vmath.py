@@ -311,6 +311,33 @@ def test_a_brief_loop_that_stores_cuts_its_last_vector_off_where_that_costs_noth
         assert text.count("store <16 x float>") == n // 16 and "store float" not in text
 
 
+JOINED = """from flowc.codegen.intrinsics import f32, local_f32, pointer_f32
+
+
+def k(tid, nthreads, x, out):
+    sums = local_f32({n})
+    for j in range({n}):
+        sums[j] = f32(0.0)
+    for i in range(tid, nthreads):
+        for j in range({n}):
+            sums[j] = sums[j] + x[i * {n} + j]
+    for j in range({n}):
+        out[j] = sums[j]
+
+
+def program(tid, nthreads, args):
+    k(tid, nthreads, pointer_f32(args, 1), pointer_f32(args, 2))
+"""
+
+
+@pytest.mark.parametrize("n", [8, 16, 32])
+def test_a_few_elements_that_are_stored_become_vectors_before_the_loop_is_taken_apart(n: int) -> None:
+    """LLVM would keep one element in each register, over all iterations of the loop around."""
+    with processor(*PROCESSORS["avx2"][:2]):
+        text = build.llvm_text(JOINED.format(n=n), ROWS_SIGNATURES)
+    assert "fadd <8 x float>" in text and "fadd float" not in text
+
+
 def test_a_sum_of_products_multiplies_and_adds_in_one_instruction() -> None:
     text = ROWS.replace("x[i * {n} + j])", "x[i * {n} + j] * x[i * {n} + j])").format(start="0.0", join="add_any_order", n=1000)
     with processor(*PROCESSORS["avx2"][:2]):

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from flowc import config
-from flowc.ir.dims import Sym
+from flowc.ir.dims import Sym, substitute
 from flowc.ir.function import Builder
 from flowc.ir.op import OPS
+from flowc.ir.text import parse_function
 from flowc.ir.types import F32, F64, TensorType
+from flowc.lower.program import plan
 from flowc.ops import winograd
 from flowc.runtime.executable import build
+from flowc.transforms.pipeline import optimize
 from tests.loop_evaluator import traced_nest
 from tests.ops.test_conv_pool import conv_case
 
@@ -182,3 +185,15 @@ def test_an_unknown_setting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("FLOWC_CONVOLUTION", "fast")
     with pytest.raises(ValueError, match="FLOWC_CONVOLUTION='fast': one of auto, direct, winograd is expected"):
         config._read_environment()
+
+
+@pytest.mark.parametrize(("op", "workspaces"), [("conv2d", 1), ("conv2d_input_grad", 2), ("conv2d_filter_grad", 1)])
+def test_no_images_with_zeros_around_them_go_through_memory(op: str, workspaces: int) -> None:
+    """Transformed weights, the filter turned around, parts of the gradient: nothing grows with a large batch."""
+    x, filter, ct = "f32[b, 14, 14, 32]", "f32[5, 5, 32, 64]", "f32[b, 14, 14, 64]"
+    operands = {"conv2d": "x, f", "conv2d_input_grad": "f, ct, x", "conv2d_filter_grad": "x, ct, f"}[op]
+    result = {"conv2d": ct, "conv2d_input_grad": x, "conv2d_filter_grad": filter}[op]
+    f = parse_function(f"def main(x: {x}, f: {filter}, ct: {ct}):\n    y: {result} = {op}({operands})\n    return y\n")
+    (kernel,) = plan(optimize(f)).kernels
+    sizes = [substitute(buffer.size, {"b": 10_000}) for buffer in kernel.buffers if buffer.role == "workspace"]
+    assert len(sizes) == workspaces and all(isinstance(size, int) and size < 3_000_000 for size in sizes)
