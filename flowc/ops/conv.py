@@ -38,7 +38,7 @@ from flowc.ops.windows import (
 ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
 BY_TILES = "register tiles along the window, no copy of the images' windows"
 MOST_CHUNKS = 16  # parts of a batch whose filter gradients are summed apart, whatever the number of threads: results never depend on it
-LINE = 16  # pixels of an image that are turned at a time
+LINE = 16  # pixels of an image that are turned, and weights of a filter that are added up, at a time
 LEAST_TURNED, TURNED = 8, 1 << 18  # channels, at least, and elements, at most, of images that are turned for the gradient to a filter
 Plan = tuple[list[Statement], list[tuple[str, DType, Dim]]]
 
@@ -313,9 +313,15 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     one_image = sums.of_turned(plan) if sums.is_turned else sums.in_place()
     each = For("image", var("first"), last * batch // extent(chunks), "serial", tuple(one_image))
     plan[0].extend((over((("chunk", extent(chunks)),), (Let("first", first * batch // extent(chunks)), each)), Barrier()))
-    add = serial("chunk", extent(chunks), Store("total", None, Load(parts, var("chunk") * size + var("weight"), dtype), "add"))
-    done = Store(out, var("weight"), Var("total", dtype))
-    plan[0].append(over((("weight", size),), (Alloc("total", dtype, lift(0, dtype)), add, done)))
+    weight, lane = var("weight_block") * LINE, var("lane")
+    count = part_of(size, weight, LINE)
+    join = (
+        Alloc("sums", dtype, size=LINE),
+        vector("lane", count, Store("sums", lane, lift(0, dtype))),
+        serial("chunk", extent(chunks), vector("lane", count, Store("sums", lane, Load(parts, var("chunk") * size + (weight + lane), dtype), "add"))),
+        vector("lane", count, Store(out, weight + lane, Load("sums", lane, dtype))),
+    )  # fmt: skip
+    plan[0].append(over((("weight_block", blocks(product(filter), LINE)),), join))
     how = "the image turned first, " if sums.is_turned else ""
     return NestPlan(tuple(plan[0]), tuple(plan[1]), f"register tiles, {how}one image after the other, in chunks that are added up at the end")
 
