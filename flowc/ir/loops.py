@@ -433,16 +433,15 @@ def reads(expr: Expr) -> bool:
     return isinstance(expr, Load) or any(reads(inner) for inner in operands(expr))
 
 
-def assigned(body: Iterable[Statement]) -> set[str]:
-    """The names that a body gives values to."""
-    found: set[str] = set()
+def assigned(body: Iterable[Statement]) -> Iterator[str]:
+    """The names that a body gives values to, once for each statement that does."""
     for s in body:
         match s:
             case Let() | Alloc():
-                found.add(s.name)
+                yield s.name
             case For():
-                found.add(s.var)
+                yield s.var
             case Store():
-                found.add(s.buffer)
-        found |= {name for inner in children(s) for name in assigned(inner)}
-    return found
+                yield s.buffer
+        for inner in children(s):
+            yield from assigned(inner)

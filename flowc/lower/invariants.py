@@ -11,6 +11,7 @@ vector of divisions takes a processor some ten times as long as one of products,
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,17 +23,25 @@ LEAST = 257  # quotients by one divisor: in shorter loops divisions overlap with
 
 
 def hoisted(s: For) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
-    """A loop's body as the names that have the same value in every iteration, and the rest."""
-    changing = {s.var, *assigned(s.body)}
+    """A loop's body as the names of floats that have the same value in every iteration, and the rest.
+
+    Whole numbers stay: where a loop has no iterations, they may be quotients by 0.
+    """
+    times = Counter(assigned(s.body))
+    changing = {s.var, *times}
     once: list[Statement] = []
     rest: list[Statement] = []
     for statement in s.body:
-        if isinstance(statement, Let) and not reads(statement.value) and not names(statement.value) & changing:
+        if isinstance(statement, Let) and times[statement.name] == 1 and _stays(statement.value, changing):
             changing.discard(statement.name)
             once.append(statement)
         else:
             rest.append(statement)
     return tuple(once), tuple(rest)
+
+
+def _stays(value: Expr, changing: set[str]) -> bool:
+    return value.dtype.is_float and not reads(value) and not names(value) & changing
 
 
 def with_invariants(kernel: Kernel) -> Kernel:

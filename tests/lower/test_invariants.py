@@ -75,6 +75,19 @@ def test_a_name_that_follows_a_changing_one_stays() -> None:
     assert rewritten(body) == "\n".join(f"    {line}" for line in body.splitlines())
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "k = n // n\na = y[k]\nout[i] = a",  # a quotient by 0 where there is nothing to do
+        "a = f32(n)\nout[i] = a\na = f32(n + 3)\ny[i] = a",  # two values under one name
+        "a = y[0]\nout[i] = a",  # which the loop may overwrite
+    ],
+)
+def test_what_could_differ_or_fail_stays(body: str) -> None:
+    text = "for i in vector(n):\n" + "\n".join(f"    {line}" for line in body.splitlines())
+    assert rewritten(text) == "\n".join(f"    {line}" for line in text.splitlines())
+
+
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @np.errstate(all="ignore")
 def test_programs_that_divide_by_one_number_agree_with_numpy(dtype: str) -> None:
