@@ -36,7 +36,7 @@ LEAST_CHANNELS = 8  # below, the transforms cost more than the products
 LEAST_GAIN = 1.6  # direct multiplications to these, from where it pays
 CHANNELS_OUT = 32  # of a gradient to the filter, at a time
 SPACE = 49152  # elements of each thread's transformed tiles: 192 KB, so that they stay in the second cache
-MOST_CHUNKS = 16  # parts of the tiles whose filter gradients are summed apart, whatever the number of threads: results never depend on it
+PIECES = 16  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the tiles that are summed apart
 FEWEST_BLOCKS, LEAST_TILES = 4, 4  # of a small batch: one block would leave all threads idle but one, and each reads all weights
 
 
@@ -352,13 +352,16 @@ def _weights(f: Form, target: str, source: str, ci: int, co: int) -> Statement:
 def filter_gradient(out: str, images: Images, changes: Images, tiles: Tiles) -> tuple[list[Statement], Spaces]:
     """The gradient to the filter [r, r, ci, co]: chunks of the tiles in parallel, each a sum of its own in the transformed form.
 
-    changes: the cotangent, as images. A block of channels out at a time, so that the sums under way stay in the second cache with the tiles.
+    changes: the cotangent, as images. A block of channels out at a time, so that the sums under way stay in the second cache with the tiles; the
+    more such blocks, the fewer chunks, since all chunks' sums go through memory.
     """
     f, ci, co = tiles.f, images.channels, changes.channels
     n, most = f.n, tiles.most
-    parts, chunks = f"{out}_parts", minimum(tiles.blocks, MOST_CHUNKS)
+    part = min(co, CHANNELS_OUT)
+    channel_blocks = -(-co // part)
+    parts, chunks = f"{out}_parts", minimum(tiles.blocks, max(1, PIECES // channel_blocks))
     step = pitch(ci * co)
-    block, chunk, part = var("block"), var("chunk"), min(co, CHANNELS_OUT)
+    block, chunk = var("block"), var("chunk")
     first = var("channel_block") * part
     columns = part_of(index(co), first, part)
     spaces, data = tiles.transformed(f.data, Channels.all_of(images), "tiles_in", block, "in")
@@ -372,7 +375,7 @@ def filter_gradient(out: str, images: Images, changes: Images, tiles: Tiles) -> 
     total, count = extent(tiles.blocks), extent(chunks)
     bounds = [Let("first", chunk * total // count), Let("last", (chunk + 1) * total // count)]
     each = serial("in_chunk", var("last") - var("first"), Let("block", var("first") + var("in_chunk")), data, change, tile)
-    gather = over((("chunk", count),), (*bounds, *spaces, *more, serial("channel_block", index(-(-co // part)), each)))
+    gather = over((("chunk", count), ("channel_block", index(channel_blocks))), (*bounds, *spaces, *more, each))
     return [gather, Barrier(), _joined(f, out, parts, count, ci, co)], [(parts, F32, chunks * (n * n * step))]
 
 
