@@ -22,7 +22,7 @@ from flowc.codegen.printer import SourcePrinter
 from flowc.codegen.shared import SharedFunctions
 from flowc.ir import loops
 from flowc.ir.dims import Sym, symbols
-from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Statement, Store, Tile
+from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Let, Statement, Store, Tile
 from flowc.lower.memory import Place
 from flowc.lower.program import SHARED_WORK, Program
 from flowc.structs import Struct
@@ -97,6 +97,12 @@ def is_claimed(s: Statement) -> bool:
     return isinstance(s, For) and s.kind == "parallel" and _has_tile(s)
 
 
+def begins_with_claims(kernel: Kernel) -> bool:
+    """Whether all threads of the kernel meet before it looks at any buffer, since it begins with a loop that they claim iterations of."""
+    first = next((s for s in kernel.body if not (isinstance(s, Comment) or (isinstance(s, Let) and not loops.reads(s.value)))), None)
+    return first is not None and is_claimed(first)
+
+
 def _has_tile(s: Statement) -> bool:
     return isinstance(s, Tile) or any(_has_tile(inner) for body in loops.children(s) for inner in body)
 
@@ -119,7 +125,11 @@ def _entry(program: Program, slots: dict[int, int], first_extent: int, functions
         if step.barrier:  # needed where the steps since the barrier before, or those up to the next, are not all one thread's
             at = bisect_left(starts, position)
             near = teams[starts[at - 1] : starts[at + 1]]
-            meeting = "nthreads" if "nthreads" in near else _largest([t for t in near if t != "1"])
+            own = teams[position] if begins_with_claims(step.kernel) and not traced else "1"  # so many meet in the kernel anyway
+            others = [t for t in near if t not in ("1", own)]
+            meeting = "" if own == "nthreads" else "nthreads" if "nthreads" in others else _largest(others)
+            if meeting and own != "1":
+                meeting = f"1 if {own} >= {meeting} else {meeting}"
             if meeting:
                 lines.append(f"    {printer.use('barrier')}(tid, {meeting}, args)")
         pointers = [_pointer(place, slots) for place in step.places]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import flowc as tf
-from flowc.codegen.cpu import CALLS
+from flowc.codegen.cpu import CALLS, print_program
 from flowc.config import override
 from flowc.frontend.scope import reset_default_graph
 from flowc.ir.reserved import RESERVED
+from flowc.ir.text import parse_function
+from flowc.runtime.executable import build
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -50,3 +53,19 @@ def test_generated_source_is_the_golden_file(model: Callable[[], tuple[object, d
 
 def test_names_of_values_never_hide_the_functions_that_printers_call() -> None:
     assert set(CALLS.values()) <= RESERVED
+
+
+@pytest.mark.parametrize(
+    ("body", "called"),
+    [
+        ("y: f32[b, 64] = matmul(x, w); z: f32[b, 64] = matmul(y, w)", ["k0_matmul_y", "k0_matmul_y"]),
+        ("y: f32[b, 64] = matmul(x, w); p: f32[b, 64] = softmax(y, axis=-1); z: f32[b, 64] = matmul(p, w)",
+         ["k0_matmul_y", "barrier", "k1_reduce_largest_p", "k0_matmul_y"]),
+    ],
+)  # fmt: skip
+def test_threads_meet_once_before_a_kernel_whose_iterations_they_claim(body: str, called: list[str]) -> None:
+    """They meet in it before it looks at anything; a trace, which tells waiting from work, lets them meet before."""
+    lines = "".join(f"    {line}\n" for line in body.split("; "))
+    program = build(parse_function(f"def main(x: f32[b, 64], w: f32[64, 64]):\n{lines}    return z\n")).program
+    assert re.findall(r"(?m)^    (\w+)\(", print_program(program).text.partition("def program(")[2]) == called
+    assert print_program(program, traced=True).text.count("    barrier(") == len([name for name in called if name != "barrier"]) - 1
