@@ -94,17 +94,13 @@ def has_barrier(kernel: Kernel) -> bool:
 
 def is_claimed(s: Statement) -> bool:
     """Whether threads claim iterations of a loop as they come to them: those that take long, with register tiles in them."""
-    return isinstance(s, For) and s.kind == "parallel" and _has_tile(s)
+    return isinstance(s, For) and s.kind == "parallel" and any(isinstance(inner, Tile) for inner in loops.walk(s.body))
 
 
 def begins_with_claims(kernel: Kernel) -> bool:
     """Whether all threads of the kernel meet before it looks at any buffer, since it begins with a loop that they claim iterations of."""
     first = next((s for s in kernel.body if not (isinstance(s, Comment) or (isinstance(s, Let) and not loops.reads(s.value)))), None)
     return first is not None and is_claimed(first)
-
-
-def _has_tile(s: Statement) -> bool:
-    return isinstance(s, Tile) or any(_has_tile(inner) for body in loops.children(s) for inner in body)
 
 
 def _entry(program: Program, slots: dict[int, int], first_extent: int, functions: dict[str, str], traced: bool, times: int) -> tuple[str, set[str]]:
@@ -125,12 +121,9 @@ def _entry(program: Program, slots: dict[int, int], first_extent: int, functions
         if step.barrier:  # needed where the steps since the barrier before, or those up to the next, are not all one thread's
             at = bisect_left(starts, position)
             near = teams[starts[at - 1] : starts[at + 1]]
-            own = teams[position] if begins_with_claims(step.kernel) and not traced else "1"  # so many meet in the kernel anyway
-            others = [t for t in near if t not in ("1", own)]
-            meeting = "" if own == "nthreads" else "nthreads" if "nthreads" in others else _largest(others)
-            if meeting and own != "1":
-                meeting = f"1 if {own} >= {meeting} else {meeting}"
-            if meeting:
+            meeting = "nthreads" if "nthreads" in near else _largest([t for t in near if t != "1"])
+            all_meet_inside = teams[position] == "nthreads" and begins_with_claims(step.kernel)
+            if meeting and (traced or not all_meet_inside):  # a trace tells waiting from work
                 lines.append(f"    {printer.use('barrier')}(tid, {meeting}, args)")
         pointers = [_pointer(place, slots) for place in step.places]
         printer.used |= {f"pointer_{place.dtype}" for place in step.places}

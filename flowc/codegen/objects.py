@@ -91,7 +91,7 @@ def load(code: bytes) -> LoadedProgram:
     return LoadedProgram(code)
 
 
-def assemble(text: str, level: int = 1) -> bytes:
+def assemble(text: str) -> bytes:
     """Object code of LLVM text.
 
     LLVM's first level: the second takes 0.1 s more for the runtime's native code, and its calls are no faster for it.
@@ -100,6 +100,7 @@ def assemble(text: str, level: int = 1) -> bytes:
 
     from flowc.codegen.host import target_machine
 
+    level = 1
     machine = target_machine(level)
     module = llvm.parse_assembly(text)
     module.verify()

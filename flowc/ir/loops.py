@@ -11,12 +11,13 @@ Buffers are flat: an index is one i64 expression. Expressions build by Python ar
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from flowc.errors import Location
 from flowc.ir.dims import Call, Dim, Sym
 from flowc.ir.types import BOOL, I64, U32, DType
-from flowc.structs import Struct, fields
+from flowc.structs import Struct, fields, replace
 
 # expressions
 
@@ -433,15 +434,42 @@ def reads(expr: Expr) -> bool:
     return isinstance(expr, Load) or any(reads(inner) for inner in operands(expr))
 
 
-def assigned(body: Iterable[Statement]) -> Iterator[str]:
-    """The names that a body gives values to, once for each statement that does."""
+def walk(body: Iterable[Statement]) -> Iterator[Statement]:
+    """The statements of a body and of all bodies in it."""
     for s in body:
+        yield s
+        for inner in children(s):
+            yield from walk(inner)
+
+
+def used(body: Iterable[Statement]) -> set[str]:
+    """The variables and registers that statements look at."""
+    return {name for s in walk(body) for e in expressions(s) for name in names(e)}
+
+
+def bound(body: Iterable[Statement]) -> Iterator[str]:
+    """The variables and registers that a body makes, once for each statement that does."""
+    for s in walk(body):
         match s:
-            case Let() | Alloc():
-                yield s.name
             case For():
                 yield s.var
-            case Store():
-                yield s.buffer
-        for inner in children(s):
-            yield from assigned(inner)
+            case Let() | Alloc():
+                yield s.name
+
+
+def with_parts(item: Any, change: Callable[[Any], Any]) -> Any:
+    """A statement or expression with `change` made to each one directly in it; the same object where that changes nothing."""
+    changed = {}
+    for field in fields(item):
+        old = getattr(item, field)
+        if isinstance(old, Expr):
+            new: Any = change(old)
+        elif isinstance(old, tuple) and old and isinstance(old[0], Expr | Statement):
+            new = tuple(change(part) for part in old)
+            if all(a is b for a, b in zip(new, old, strict=True)):
+                continue
+        else:
+            continue
+        if new is not old:
+            changed[field] = new
+    return replace(item, **changed) if changed else item

@@ -13,13 +13,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from flowc.ir.loops import Apply, Const, Expr, For, Kernel, Let, Statement, Tile, apply, assigned, children, names, reads
+from flowc.ir.loops import Apply, Const, Expr, For, If, Kernel, Let, Statement, Store, Tile, apply, bound, names, reads, walk, with_parts
 from flowc.ir.types import F32, F64
-from flowc.structs import fields, replace
+from flowc.lower.row_groups_cpu import GROUPED
+from flowc.structs import replace
 
-LEAST = 257  # quotients by one divisor: in shorter loops divisions overlap with the rows around, and a reciprocal in two parts would not
+LEAST = GROUPED[-1] + 1  # quotients by one divisor: in shorter loops divisions overlap with the rows around, and two parts of a reciprocal would not
 
 
 def hoisted(s: For) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
@@ -27,12 +29,12 @@ def hoisted(s: For) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
 
     Whole numbers stay: where a loop has no iterations, they may be quotients by 0.
     """
-    times = Counter(assigned(s.body))
-    changing = {s.var, *times}
+    times = Counter(bound(s.body))
+    changing = _changing(s)
     once: list[Statement] = []
     rest: list[Statement] = []
     for statement in s.body:
-        if isinstance(statement, Let) and times[statement.name] == 1 and _stays(statement.value, changing):
+        if isinstance(statement, Let) and statement.value.dtype.is_float and times[statement.name] == 1 and _stays(statement.value, changing):
             changing.discard(statement.name)
             once.append(statement)
         else:
@@ -40,8 +42,14 @@ def hoisted(s: For) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
     return tuple(once), tuple(rest)
 
 
-def _stays(value: Expr, changing: set[str]) -> bool:
-    return value.dtype.is_float and not reads(value) and not names(value) & changing
+def _changing(s: For) -> set[str]:
+    """The names whose values may differ from one iteration to the next."""
+    return {s.var, *bound(s.body), *(inner.buffer for inner in walk(s.body) if isinstance(inner, Store))}
+
+
+def _stays(e: Expr, changing: set[str]) -> bool:
+    """Whether all iterations see the same value."""
+    return not reads(e) and not names(e) & changing
 
 
 def with_invariants(kernel: Kernel) -> Kernel:
@@ -55,64 +63,35 @@ def _statements(body: Iterable[Statement]) -> tuple[Statement, ...]:
 
 def _statement(s: Statement) -> tuple[Statement, ...]:
     """A statement, behind what goes before it."""
-    if isinstance(s, For) and not _has_loops(s.body):
-        once, rest = hoisted(s)
-        if _is_long(s):
-            rest = _Quotients({s.var, *assigned(rest)}).each(rest)
-        return (*once, replace(s, body=rest))
-    changed = {field: _statements(old) for field, old in _bodies(s)}
-    return (replace(s, **changed) if changed else s,)
-
-
-def _bodies(s: Any) -> Iterable[tuple[str, tuple[Statement, ...]]]:
-    for field in fields(s):
-        value = getattr(s, field)
-        if isinstance(value, tuple) and value and isinstance(value[0], Statement):
-            yield field, value
-
-
-def _has_loops(body: Iterable[Statement]) -> bool:
-    return any(isinstance(s, For | Tile) or any(map(_has_loops, children(s))) for s in body)
+    match s:
+        case For() if not any(isinstance(inner, For | Tile) for inner in walk(s.body)):
+            once, rest = hoisted(s)
+            loop = replace(s, body=rest)
+            return (*once, with_parts(loop, partial(_divided, changing=_changing(loop))) if _is_long(loop) else loop)
+        case For():
+            return (replace(s, body=_statements(s.body)),)
+        case If():
+            return (replace(s, body=_statements(s.body), orelse=_statements(s.orelse)),)
+    return (s,)
 
 
 def _is_long(s: For) -> bool:
     return not (isinstance(s.start, Const) and isinstance(s.stop, Const)) or s.stop.value - s.start.value >= LEAST
 
 
-class _Quotients:
-    """The quotients of one loop's body. changing: the names whose values differ from one iteration to the next."""
-
-    def __init__(self, changing: set[str]) -> None:
-        self.changing = changing
-
-    def each(self, items: Iterable[Any]) -> tuple[Any, ...]:
-        return tuple(self.rewritten(item) for item in items)
-
-    def rewritten(self, item: Any) -> Any:
-        """A statement or expression whose quotients by one divisor are `divided`; the same object where there are none."""
-        changed = {}
-        for field in fields(item):
-            old = getattr(item, field)
-            if isinstance(old, Expr):
-                new: Any = self.rewritten(old)
-            elif isinstance(old, tuple) and old and isinstance(old[0], Expr | Statement):
-                new = self.each(old)
-                if all(a is b for a, b in zip(new, old, strict=True)):
-                    continue
-            else:
-                continue
-            if new is not old:
-                changed[field] = new
-        if changed:
-            item = replace(item, **changed)
-        is_quotient = isinstance(item, Apply) and item.function == "div" and item.dtype in (F32, F64)
-        return apply("divided", *item.args) if is_quotient and self.stays(item.args[1]) and not self.stays(item.args[0]) else item
-
-    def stays(self, e: Expr) -> bool:
-        """Whether all iterations see the same value; no power of two, by which LLVM multiplies anyway."""
-        if isinstance(e, Const):
-            return not (e.value and math.isfinite(e.value) and abs(math.frexp(e.value)[0]) == 0.5)
-        return not reads(e) and not names(e) & self.changing
+def _divided(item: Any, changing: set[str]) -> Any:
+    """A statement or expression in a loop whose quotients by one divisor are `divided`."""
+    made = with_parts(item, partial(_divided, changing=changing))
+    if isinstance(made, Apply) and made.function == "div" and made.dtype in (F32, F64):
+        x, y = made.args
+        if _stays(y, changing) and not _is_power_of_2(y) and not _stays(x, changing):
+            return apply("divided", x, y)
+    return made
 
 
-__all__ = ["hoisted", "with_invariants"]
+def _is_power_of_2(e: Expr) -> bool:
+    """By which LLVM multiplies anyway."""
+    return isinstance(e, Const) and math.isfinite(e.value) and abs(math.frexp(e.value)[0]) == 0.5
+
+
+__all__ = ["LEAST", "hoisted", "with_invariants"]

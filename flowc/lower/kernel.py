@@ -14,7 +14,7 @@ import numpy as np
 from flowc.ir import loops
 from flowc.ir.dims import Dim, Shape, symbols
 from flowc.ir.function import Function
-from flowc.ir.loops import Alloc, Buffer, Comment, Const, Expr, For, If, Kernel, Let, Load, Statement, Store, Var, extent
+from flowc.ir.loops import Alloc, Buffer, Comment, Const, Expr, For, If, Kernel, Load, Statement, Store, Var, extent
 from flowc.ir.node import Node
 from flowc.ir.op import ArgFold, Fold, Nest
 from flowc.ir.reserved import RESERVED
@@ -87,28 +87,7 @@ def unique_name(name: str, taken: set[str]) -> str:
 
 def free_names(body: tuple[Statement, ...]) -> set[str]:
     """Names that are read but never bound: the extents that the code uses."""
-    bound: set[str] = set()
-    read: set[str] = set()
-
-    def visit_expr(e: Expr) -> None:
-        if isinstance(e, Var):
-            read.add(e.name)
-        for inner in loops.operands(e):
-            visit_expr(inner)
-
-    def visit(statements: tuple[Statement, ...]) -> None:
-        for s in statements:
-            for e in loops.expressions(s):
-                visit_expr(e)
-            if isinstance(s, For):
-                bound.add(s.var)
-            elif isinstance(s, Let | Alloc):
-                bound.add(s.name)
-            for inner in loops.children(s):
-                visit(inner)
-
-    visit(body)
-    return read - bound
+    return loops.used(body) - set(loops.bound(body))
 
 
 def spread(index: Index, shape: Shape) -> Index:

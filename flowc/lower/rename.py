@@ -8,13 +8,13 @@ is built with stand-ins for those (`$0`, `$out`, `$b`), which no name of its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flowc.ir import loops
 from flowc.ir.dims import Dim, Sym, substitute, symbols
 from flowc.ir.function import Function
-from flowc.ir.loops import Alloc, Expr, For, Let, NestPlan, Statement
+from flowc.ir.loops import NestPlan
 from flowc.ir.node import Node
 from flowc.ir.op import Nest
 from flowc.ir.types import TensorType
@@ -41,11 +41,11 @@ def nest_plan(root: Node, operands: Sequence[str], out: str, unique: Callable[[s
     made = lowering.build(list(buffers), "$out", [t.substitute(stand_ins) for t in types], root.tensor.substitute(stand_ins), attrs)
     plan = made if isinstance(made, NestPlan) else NestPlan(tuple(made))
     names = {**dict(zip(buffers, operands, strict=True)), "$out": out, **{f"${s}": s for s in extents}}
-    for name in dict.fromkeys((*(name for name, _, _ in plan.workspaces), *_bound(plan.statements))):
+    for name in dict.fromkeys((*(name for name, _, _ in plan.workspaces), *loops.bound(plan.statements))):
         names[name] = unique(name.replace("$out", out))
     back: dict[str, Dim] = {f"${s}": Sym.named(s) for s in extents}
     workspaces = tuple((names[name], dtype, substitute(size, back)) for name, dtype, size in plan.workspaces)
-    return NestPlan(tuple(_statement(s, names) for s in plan.statements), workspaces, plan.how)
+    return NestPlan(tuple(_renamed(s, names) for s in plan.statements), workspaces, plan.how)
 
 
 def _attribute(value: Any, stand_ins: Mapping[str, Dim]) -> Any:
@@ -54,44 +54,8 @@ def _attribute(value: Any, stand_ins: Mapping[str, Dim]) -> Any:
     return tuple(_attribute(v, stand_ins) for v in value) if isinstance(value, tuple) else value
 
 
-def _bound(statements: Iterable[Statement]) -> Iterator[str]:
-    for s in statements:
-        if isinstance(s, For):
-            yield s.var
-        elif isinstance(s, Let | Alloc):
-            yield s.name
-        for inner in loops.children(s):
-            yield from _bound(inner)
-
-
-def _statement(s: Any, names: Mapping[str, str]) -> Any:
-    changed = {}
-    for field in fields(s):
-        old = getattr(s, field)
-        if isinstance(old, Expr):
-            new: Any = _expr(old, names)
-        elif isinstance(old, tuple) and old and isinstance(old[0], Statement):
-            new = tuple(_statement(inner, names) for inner in old)
-        elif field in _NAMES and isinstance(old, str):
-            new = names.get(old, old)
-        else:
-            continue
-        if new is not old:
-            changed[field] = new
-    return replace(s, **changed) if changed else s
-
-
-def _expr(e: Any, names: Mapping[str, str]) -> Any:
-    changed = {}
-    for field in fields(e):
-        old = getattr(e, field)
-        if isinstance(old, Expr):
-            new: Any = _expr(old, names)
-        elif field == "args":
-            new = tuple(_expr(x, names) for x in old)
-        elif field in ("name", "buffer"):
-            new = names.get(old, old)
-        else:
-            continue
-        changed[field] = new
-    return replace(e, **changed) if changed else e
+def _renamed(item: Any, names: Mapping[str, str]) -> Any:
+    """A statement or expression with other names, in all that is in it."""
+    made = loops.with_parts(item, lambda part: _renamed(part, names))
+    changed = {field: names[old] for field in _NAMES.intersection(fields(made)) if (old := getattr(made, field)) in names}
+    return replace(made, **changed) if changed else made

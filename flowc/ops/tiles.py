@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from flowc.ir.dims import Dim, ceildiv
-from flowc.ir.loops import Const, Expr, For, Let, Operand, Statement, Var, apply, children, expressions, extent, index, lift, operands
+from flowc.ir.loops import Const, Expr, For, Let, Operand, Statement, Var, apply, extent, index, lift, used
 from flowc.ir.types import F32, F64, I64, DType
 
 LEAST_ROWS, MOST_ROWS, LEAST_UNITS, MOST_UNITS = 16, 128, 4, 8  # of a block: its part of the left matrix stays in the second cache, its sums in the first two
@@ -102,25 +102,9 @@ def over(extents: Sequence[tuple[str, Expr]], body: Sequence[Statement]) -> For:
         outermost = all(counter(*e) is ZERO for e in extents[:place])
         lets.append(Let(name, rest if outermost and counter(name, n) is not ZERO else rest % n))
         rest = rest // n
-    used = set(_names(body))
-    lets = [let for let in lets if let.name in used]
+    needed = used(body)
+    lets = [let for let in lets if let.name in needed]
     return For("unit", ZERO, total, "parallel", (*reversed(lets), *body))
-
-
-def _names(body: Iterable[Statement]) -> Iterator[str]:
-    """The variables that statements read."""
-
-    def of(e: Expr) -> Iterator[str]:
-        if isinstance(e, Var):
-            yield e.name
-        for inner in operands(e):
-            yield from of(inner)
-
-    for s in body:
-        for e in expressions(s):
-            yield from of(e)
-        for inner in children(s):
-            yield from _names(inner)
 
 
 def serial(name: str, stop: Expr, *body: Statement) -> For:
