@@ -27,6 +27,7 @@ from flowc.ops.windows import (
     elements_inside,
     image_dims,
     image_place,
+    known,
     padded_copy,
     places_inside,
     scatter_windows,
@@ -41,9 +42,10 @@ MOST_CHUNKS = 16  # parts of a batch whose filter gradients are summed apart, wh
 LINE = 16  # pixels of an image that are turned, and weights of a filter that are added up, at a time
 LEAST_TURNED, TURNED = 8, 1 << 18  # channels, at least, and elements, at most, of images that are turned for the gradient to a filter
 Plan = tuple[list[Statement], list[tuple[str, DType, Dim]]]
+Axes = tuple[WindowAxis, WindowAxis]  # rows and columns
 
 
-def _axes(name: str, x: Shape, filter: Shape, strides: Any, padding: str, dilations: Any) -> tuple[WindowAxis, WindowAxis]:
+def _axes(name: str, x: Shape, filter: Shape, strides: Any, padding: str, dilations: Any) -> Axes:
     return window_axes(name, x[1:3], filter[:2], strides, padding, dilations)
 
 
@@ -89,9 +91,10 @@ def _filter_grad(x: Any, ct: Any, like: Any, **attrs: Any) -> Any:
 # loops
 
 
-def _padded(plan: Plan, source: str, dtype: DType, shape: Shape, before: tuple[Dim, Dim], padded: tuple[Dim, Dim], target: str) -> str:
+def _padded(plan: Plan, source: str, dtype: DType, shape: Shape, axes: Axes, target: str) -> str:
     """The buffer that holds the images with zeros around them: a workspace, or the images' own where no zeros are needed."""
     batch, height, width, channels = shape
+    before, padded = (axes[0].before, axes[1].before), (axes[0].padded, axes[1].padded)
     if padded == (height, width):
         return source
     plan[0].extend((padded_copy(target, source, dtype, batch, height, width, channels, before, padded), Barrier()))
@@ -132,34 +135,32 @@ def _line_to_panels(target: str, source: str, to: Expr, at: Expr, dtype: DType, 
     return serial("panel", blocks(channels, width), vector("j", part_of(n, panel * width, width), copy))
 
 
-def _slide(
-    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, padded: tuple[Dim, Dim], places: tuple[Dim, Dim],
-    window: tuple[Dim, Dim], channels: tuple[Dim, Dim], strides: tuple[int, int], above: Dim, rows_of_image: Dim,
-) -> None:  # fmt: skip
+def _slide(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim]) -> None:
     """The tiles of a convolution of padded images: each holds consecutive places of a row, and a block of the channels out.
 
-    All places of an image share a panel of the filter, which stays in the cache meanwhile. The window's rows that lie in the padding, of which
-    there are so many `above` the image, are left out of the sums.
+    All places of an image share a panel of the filter, which stays in the cache meanwhile. The window's rows that lie in the padding are left out
+    of the sums.
     """
-    (height, width), (ci, co) = places, channels
-    if window == (1, 1) and strides == (1, 1) and places == padded:
+    (down, along), (ci, co) = axes, channels
+    height, width, padded = down.places, along.places, (down.padded, along.padded)
+    if down.window == along.window == down.stride == along.stride == 1 and (height, width) == padded:
         height, width, padded = 1, height * width, (1, height * width)  # one long row: no tile is cut short at a row's end
     rows, columns = block = block_shape(width, co, dtype, product((batch, height)))
     column, channel = var("column_block") * rows, var("channel_block") * columns
-    window_line, n, wide = extent(window[1]) * extent(ci), extent(co), extent(ci)
-    filter, lines = _panels(plan, filter, dtype, product((*window, ci)), co, f"{out}_panels")
+    window_line, n, wide = extent(along.window) * extent(ci), extent(co), extent(ci)
+    filter, lines = _panels(plan, filter, dtype, product((down.window, along.window, ci)), co, f"{out}_panels")
     first = var("channel_block") * (columns // unit(dtype)) * lines["b_unit"]
-    b_outer, line = window_line * lines["b_inner"], var("row") * strides[0]
+    b_outer, line = window_line * lines["b_inner"], var("row") * down.stride
     lets: tuple[Let, ...] = ()
-    window_rows = extent(window[0])
-    if padded[0] != rows_of_image and window[0] != 1:
-        lets = elements_inside("skipped", "window_rows", line, window[0], above, rows_of_image)
+    window_rows = extent(down.window)
+    if down.padding != 0:
+        lets = elements_inside("skipped", "window_rows", down, line)
         line, first, window_rows = line + var("skipped"), first + var("skipped") * b_outer, var("window_rows")
     tile = Tile(
         out=out, a=image, b=filter, out_at=image_place(var("image"), var("row"), column, height, width, co) + channel,
-        a_at=image_place(var("image"), line, column * strides[1], padded[0], padded[1], ci), b_at=first,
+        a_at=image_place(var("image"), line, column * along.stride, padded[0], padded[1], ci), b_at=first,
         rows=part_of(extent(width), column, rows), columns=part_of(n, channel, columns), outer=window_rows, inner=window_line,
-        out_row=n, a_row=index(strides[1]) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=b_outer,
+        out_row=n, a_row=index(along.stride) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=b_outer,
         accumulate=ZERO, dtype=dtype, block=block, **lines,
     )  # fmt: skip
     places_of = (("row", extent(height)), ("column_block", blocks(width, rows)))
@@ -167,21 +168,18 @@ def _slide(
 
 
 def _by_tiles(
-    plan: Plan, out: str, image: str, filter: str, dtype: DType, shape: Shape, before: tuple[Dim, Dim], places: tuple[Dim, Dim],
-    window: tuple[Dim, Dim], channels: tuple[Dim, Dim],
+    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim],
 ) -> NestPlan | None:  # fmt: skip
-    """A convolution with fewer multiplications, after what `plan` holds; None where none is chosen, and then `plan` is as it was.
-
-    shape: of the images; before: the zeros to come before them.
-    """
+    """A convolution with fewer multiplications, after what `plan` holds; None where none is chosen, and then `plan` is as it was."""
     from flowc.ops import winograd
 
-    f = winograd.chosen(window, channels, places, dtype, channels[0])
+    (down, along), (ci, co) = axes, channels
+    f = winograd.chosen((down.window, along.window), channels, (down.places, along.places), dtype, ci)
     if f is None:
         return None
-    (ci, co), (height, width) = channels, places  # `chosen` knows them all
-    tiles = winograd.Tiles(f, shape[0], (int(height), int(width)), winograd.most_tiles(f, int(ci)))  # type: ignore[arg-type]
-    statements, spaces = winograd.slide(out, winograd.Images.of(image, shape, before), filter, tiles, int(co))  # type: ignore[arg-type]
+    images = winograd.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
+    tiles = winograd.Tiles(f, batch, (known(down.places), known(along.places)), winograd.most_tiles(f, images.channels))
+    statements, spaces = winograd.slide(out, images, filter, tiles, known(co))
     return NestPlan((*plan[0], *statements), (*plan[1], *spaces), f.how)
 
 
@@ -191,15 +189,13 @@ def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     if result.dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),), how=ONE_SUM)
     plan: Plan = ([], [])
-    padded, before = (rows.padded, columns.padded), (rows.before, columns.before)
-    places, window = (rows.places, columns.places), (filter[0], filter[1])
+    axes, channels = (rows, columns), (filter[2], filter[3])
     if rows.stride == columns.stride == 1:
-        shorter = _by_tiles(plan, out, inputs[0], inputs[1], result.dtype, x, before, places, window, (filter[2], filter[3]))
+        shorter = _by_tiles(plan, out, inputs[0], inputs[1], result.dtype, x[0], axes, channels)
         if shorter is not None:
             return shorter
-    image = _padded(plan, inputs[0], result.dtype, x, before, padded, f"{out}_padded")
-    strides = (rows.stride, columns.stride)
-    _slide(plan, out, image, inputs[1], result.dtype, x[0], padded, places, window, (filter[2], filter[3]), strides, rows.before, x[1])
+    image = _padded(plan, inputs[0], result.dtype, x, axes, f"{out}_padded")
+    _slide(plan, out, image, inputs[1], result.dtype, x[0], axes, channels)
     return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
 
 
@@ -242,15 +238,14 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
         turned = f"{out}_turned"
         plan[0].extend((_turned(turned, inputs[0], result.dtype, filter), Barrier()))
         plan[1].append((turned, result.dtype, product(filter)))
-    padded = (x[1] + filter[0] - 1, x[2] + filter[1] - 1)
-    before = (filter[0] - 1 - rows.before, filter[1] - 1 - columns.before)
-    shorter = _by_tiles(plan, out, inputs[1], turned, result.dtype, ct, before, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]))
+    axes, channels = (rows.turned, columns.turned), (filter[3], filter[2])
+    shorter = _by_tiles(plan, out, inputs[1], turned, result.dtype, ct[0], axes, channels)
     if shorter is not None:
         return shorter
-    image = _padded(plan, inputs[1], result.dtype, ct, before, padded, f"{out}_padded")
+    image = _padded(plan, inputs[1], result.dtype, ct, axes, f"{out}_padded")
     if image != inputs[1] and len(plan[0]) == 4:
         del plan[0][1]  # the two preparations do not wait for each other
-    _slide(plan, out, image, turned, result.dtype, x[0], padded, (x[1], x[2]), (filter[0], filter[1]), (filter[3], filter[2]), (1, 1), before[0], ct[1])
+    _slide(plan, out, image, turned, result.dtype, ct[0], axes, channels)
     return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
 
 
@@ -297,15 +292,14 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     if dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain_filter_grad(inputs, out, result, x, ct, rows, columns),), how=ONE_SUM)
     plan: Plan = ([], [])
-    padded = (rows.padded, columns.padded)
-    places = (rows.places, columns.places)
-    f = winograd.chosen((filter[0], filter[1]), (filter[2], filter[3]), places, dtype, None) if rows.stride == columns.stride == 1 else None
+    window, channels, places = (filter[0], filter[1]), (filter[2], filter[3]), (rows.places, columns.places)
+    f = winograd.chosen(window, channels, places, dtype, None) if rows.stride == columns.stride == 1 else None
     if f is not None:
         images, changes = winograd.Images.of(inputs[0], x, (rows.before, columns.before)), winograd.Images.of(inputs[1], ct, (0, 0))
         tiles = winograd.Tiles(f, x[0], changes.extents, winograd.most_summed_tiles(f, (images.channels, changes.channels)))
         statements, spaces = winograd.filter_gradient(out, images, changes, tiles)
         return NestPlan(tuple(statements), tuple(spaces), f.how)
-    image = _padded(plan, inputs[0], dtype, x, (rows.before, columns.before), padded, f"{out}_padded")
+    image = _padded(plan, inputs[0], dtype, x, (rows, columns), f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
     size, (first, last) = extent(product(filter)), (var("chunk") + i for i in (0, 1))

@@ -43,6 +43,12 @@ class WindowAxis(Struct):
     def padded(self) -> Dim:
         return self.size + self.padding
 
+    @property
+    def turned(self) -> WindowAxis:
+        """The axis on which the gradient to the elements is a convolution of the places' cotangents: strides and dilations of 1 only."""
+        reach = self.window - 1
+        return WindowAxis(self.places, self.window, 1, 1, self.size, reach - self.before, self.size + reach - self.places)
+
 
 def window_axis(name: str, size: Dim, window: Dim, stride: int, dilation: int, padding: str) -> WindowAxis:
     reach = (window - 1) * dilation + 1
@@ -135,10 +141,10 @@ def padded_copy(
     return over((("image", extent(batch)), ("padded_row", extent(padded[0]))), (body,))
 
 
-def elements_inside(first: str, count: str, begin: Expr, window: Dim, before: Dim, size: Dim) -> tuple[Let, Let]:
-    """Names for those elements of a window that begins at `begin` of a padded axis which are no padding: the first, and how many."""
-    end = smaller(extent(window), extent(before) + extent(size) - begin)
-    return Let(first, larger(extent(before) - begin, 0)), Let(count, larger(end - var(first), 0))
+def elements_inside(first: str, count: str, axis: WindowAxis, begin: Expr) -> tuple[Let, Let]:
+    """Names for those elements of a window that begins at `begin` of the padded axis which are no padding: the first, and how many."""
+    end = smaller(extent(axis.window), extent(axis.before) + extent(axis.size) - begin)
+    return Let(first, larger(extent(axis.before) - begin, 0)), Let(count, larger(end - var(first), 0))
 
 
 def places_inside(first: str, count: str, axis: WindowAxis, offset: Expr) -> tuple[Let, Let]:
