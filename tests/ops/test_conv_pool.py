@@ -14,6 +14,7 @@ from flowc.ir.text import parse_function
 from flowc.ir.types import F32, TensorType
 from flowc.lower.count import count
 from flowc.lower.program import plan
+from flowc.runtime.executable import build
 from flowc.transforms.pipeline import optimize
 from tests.loop_evaluator import run_nest, traced_nest
 
@@ -163,6 +164,27 @@ def test_sums_leave_out_rows_of_padding_and_those_over_places_columns_too(op, ro
     with override(convolution="direct"):
         (kernel,) = plan(optimize(f)).kernels
     assert count(kernel, {}).flops - (3 * 25 * 8 * 16 if op == "conv2d_filter_grad" else 0) == 2 * 3 * rows * columns * 8 * 16  # the batch's parts join
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("convolution", ["direct", "winograd"])
+@pytest.mark.parametrize(("operand", "at"), [(0, (0, 0, 3, 1)), (0, (1, 13, 13, 0)), (1, (0, 0, 1, 1)), (1, (2, 4, 1, 1)), (2, (1, 13, 0, 2))])
+@np.errstate(all="ignore")
+def test_no_nan_or_infinity_is_lost(operand, at, convolution, bad):
+    """Whatever it takes part in is not finite. Direct sums of a pixel that is none give no more such results; elsewhere the zeros of the padding,
+    and the other pixels of a tile, may meet it as well."""
+    arrays = [np.ones(shape, np.float32) for shape in ((2, 14, 14, 8), (5, 5, 8, 16), (2, 14, 14, 16))]
+    arrays[operand][at] = bad
+    x, filter, ct = (f"f32[{', '.join(map(str, a.shape))}]" for a in arrays)
+    lines = f"y: {ct} = conv2d(x, f); g: {x} = conv2d_input_grad(f, ct, x); d: {filter} = conv2d_filter_grad(x, ct, f); return y, g, d".split("; ")
+    f = parse_function(f"def main(x: {x}, f: {filter}, ct: {ct}):\n" + "".join(f"    {line}\n" for line in lines))
+    with override(convolution=convolution):
+        found = build(f).run(arrays)
+    geometry = ((1, 1), "SAME", (1, 1))
+    for got, wanted in zip(found, (defined_conv2d(*arrays[:2], *geometry), *defined_grads(*arrays, *geometry)), strict=True):
+        lost, more = np.isfinite(got) & ~np.isfinite(wanted), ~np.isfinite(got) & np.isfinite(wanted)
+        assert not lost.any()
+        assert not more.any() or operand != 0 or convolution == "winograd"
 
 
 def test_no_padding_copies_no_image():
