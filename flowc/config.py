@@ -13,7 +13,7 @@ from typing import Any
 from flowc.structs import Struct, replace
 
 BACKENDS = ("cpu", "interpret", "python")
-CONVOLUTIONS = ("auto", "direct", "winograd")
+CONVOLUTIONS = ("auto", "direct", "fourier", "winograd")
 
 
 class Settings(Struct):
@@ -21,9 +21,9 @@ class Settings(Struct):
 
     threads: worker threads of a run, the calling one counted; backend: `cpu` (compiled), `interpret` (NumPy, node by node) or
     `python` (the generated source run as plain Python: slow, for tests); verify: check the IR between passes;
-    cache_dir: where generated source and object code are kept; convolution: `auto` (with fewer multiplications where the error that this
-    brings is within 1e-5 of the largest result), `direct` (never) or `winograd` (wherever there is a form, larger ones too); memory: bytes
-    of intermediate values from which a run whose rows are independent of each other computes some of them at a time.
+    cache_dir: where generated source and object code are kept; convolution: `auto` (with fewer multiplications where that is faster and
+    its error within 1e-5 of the largest result), `direct` (never), `winograd` or `fourier` (wherever there is such a form); memory: bytes of
+    intermediate values from which a run whose rows are independent of each other computes some of them at a time.
     """
 
     threads: int

@@ -167,20 +167,22 @@ def _slide(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: D
     plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (*lets, tile)))
 
 
-def _by_tiles(
-    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim],
-) -> NestPlan | None:  # fmt: skip
-    """A convolution with fewer multiplications, after what `plan` holds; None where none is chosen, and then `plan` is as it was."""
-    from flowc.ops import winograd
+def _correlated(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim]) -> NestPlan:
+    """The convolution of images that are not padded yet, after what `plan` prepares: the direct sum, or a form with fewer multiplications."""
+    from flowc.ops import image_tiles, transformed
 
+    sums: Plan = ([], [])
     (down, along), (ci, co) = axes, channels
-    f = winograd.chosen((down.window, along.window), channels, (down.places, along.places), dtype, ci)
-    if f is None:
-        return None
-    images = winograd.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
-    tiles = winograd.Tiles(f, batch, (known(down.places), known(along.places)), winograd.most_tiles(f, images.channels))
-    statements, spaces = winograd.slide(out, images, filter, tiles, known(co))
-    return NestPlan((*plan[0], *statements), (*plan[1], *spaces), f.how)
+    padded = _padded(sums, image, dtype, (batch, down.size, along.size, ci), axes, f"{out}_padded")
+    _slide(sums, out, padded, filter, dtype, batch, axes, channels)
+    found = NestPlan(tuple(sums[0]), tuple(sums[1]), BY_TILES)
+    method = transformed.chosen(axes, channels, dtype, ci)
+    if method is not None:
+        images = image_tiles.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
+        found = transformed.by_batch(batch, axes, found, method, *method.slide(out, images, filter, batch, known(co)))
+    elif padded != image:
+        del plan[0][1:]  # the two preparations do not wait for each other
+    return NestPlan((*plan[0], *found.statements), (*plan[1], *found.workspaces), found.how)
 
 
 def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
@@ -188,15 +190,7 @@ def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     rows, columns = _axes("conv2d", x, filter, **attrs)
     if result.dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),), how=ONE_SUM)
-    plan: Plan = ([], [])
-    axes, channels = (rows, columns), (filter[2], filter[3])
-    if rows.stride == columns.stride == 1:
-        shorter = _by_tiles(plan, out, inputs[0], inputs[1], result.dtype, x[0], axes, channels)
-        if shorter is not None:
-            return shorter
-    image = _padded(plan, inputs[0], result.dtype, x, axes, f"{out}_padded")
-    _slide(plan, out, image, inputs[1], result.dtype, x[0], axes, channels)
-    return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
+    return _correlated(([], []), out, inputs[0], inputs[1], result.dtype, x[0], (rows, columns), (filter[2], filter[3]))
 
 
 def _plain(inputs: list[str], out: str, result: TensorType, x: Shape, filter: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:
@@ -238,15 +232,7 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
         turned = f"{out}_turned"
         plan[0].extend((_turned(turned, inputs[0], result.dtype, filter), Barrier()))
         plan[1].append((turned, result.dtype, product(filter)))
-    axes, channels = (rows.turned, columns.turned), (filter[3], filter[2])
-    shorter = _by_tiles(plan, out, inputs[1], turned, result.dtype, ct[0], axes, channels)
-    if shorter is not None:
-        return shorter
-    image = _padded(plan, inputs[1], result.dtype, ct, axes, f"{out}_padded")
-    if image != inputs[1] and len(plan[0]) == 4:
-        del plan[0][1]  # the two preparations do not wait for each other
-    _slide(plan, out, image, turned, result.dtype, ct[0], axes, channels)
-    return NestPlan(tuple(plan[0]), tuple(plan[1]), BY_TILES)
+    return _correlated(plan, out, inputs[1], turned, result.dtype, ct[0], (rows.turned, columns.turned), (filter[3], filter[2]))
 
 
 def _turned(target: str, source: str, dtype: DType, filter: Shape) -> Statement:
@@ -284,7 +270,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
 
     One image at a time, so that it and its cotangent stay in the cache while all tiles of the filter pass over them.
     """
-    from flowc.ops import winograd
+    from flowc.ops import image_tiles, transformed
 
     x, ct, filter = (t.dims for t in types)
     rows, columns = _axes("conv2d_filter_grad", x, filter, **attrs)
@@ -292,13 +278,6 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     if dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain_filter_grad(inputs, out, result, x, ct, rows, columns),), how=ONE_SUM)
     plan: Plan = ([], [])
-    window, channels, places = (filter[0], filter[1]), (filter[2], filter[3]), (rows.places, columns.places)
-    f = winograd.chosen(window, channels, places, dtype, None) if rows.stride == columns.stride == 1 else None
-    if f is not None:
-        images, changes = winograd.Images.of(inputs[0], x, (rows.before, columns.before)), winograd.Images.of(inputs[1], ct, (0, 0))
-        tiles = winograd.Tiles(f, x[0], changes.extents, winograd.most_summed_tiles(f, (images.channels, changes.channels)))
-        statements, spaces = winograd.filter_gradient(out, images, changes, tiles)
-        return NestPlan(tuple(statements), tuple(spaces), f.how)
     image = _padded(plan, inputs[0], dtype, x, (rows, columns), f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
@@ -317,7 +296,13 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     )  # fmt: skip
     plan[0].append(over((("weight_block", blocks(product(filter), LINE)),), join))
     how = "the image turned first, " if sums.is_turned else ""
-    return NestPlan(tuple(plan[0]), tuple(plan[1]), f"register tiles, {how}one image after the other, in chunks that are added up at the end")
+    found = NestPlan(tuple(plan[0]), tuple(plan[1]), f"register tiles, {how}one image after the other, in chunks that are added up at the end")
+    method = transformed.chosen((rows, columns), (filter[2], filter[3]), dtype, None)
+    if method is None:
+        return found
+    images = image_tiles.Images.of(inputs[0], x, (rows.before, columns.before))
+    changes = image_tiles.Images.of(inputs[1], ct, (0, 0))
+    return transformed.by_batch(x[0], (rows, columns), found, method, *method.filter_gradient(out, images, changes, x[0]))
 
 
 class _Sums(NamedTuple):

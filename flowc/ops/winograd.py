@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
-from flowc.config import settings
-from flowc.ir.dims import Dim, Shape, ceildiv, minimum
-from flowc.ir.loops import Alloc, Barrier, Expr, If, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
+from flowc.ir.dims import Dim, ceildiv, minimum
+from flowc.ir.loops import Alloc, Barrier, Expr, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
 from flowc.ir.types import F32, DType
+from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, pitch
 from flowc.ops.tiles import ZERO, over, part_of, serial, unit, var, vector
-from flowc.ops.windows import image_place, known, within
+from flowc.ops.windows import image_place
 from flowc.structs import Struct
 
 Matrix = tuple[tuple[Fraction, ...], ...]
@@ -32,10 +32,9 @@ Matrix = tuple[tuple[Fraction, ...], ...]
 POINTS = tuple(Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
 FORMS = {5: ((4, 64),), 3: ((4, 128),)}  # filter size -> (results in a row of a tile, channels summed over up to which its error is small)
 ASKED = {5: 4, 3: 6}  # the same where FLOWC_CONVOLUTION=winograd asks for it, whatever the channels
-LEAST_CHANNELS = 8  # below, the transforms cost more than the products
-LEAST_GAIN = 1.6  # direct multiplications to these, from where it pays
 CHANNELS_OUT = 32  # of a gradient to the filter, at a time
 SPACE = 49152  # elements of each thread's transformed tiles: 192 KB, so that they stay in the second cache
+PRODUCT_COST = 1.8  # of a multiplication with its share of the transforms, to one of a direct sum: measured with 32 to 128 channels (Zen 5, 2 threads)
 PIECES = 16  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the tiles that are summed apart
 FEWEST_BLOCKS, LEAST_TILES = 4, 4  # of a small batch: one block would leave all threads idle but one, and each reads all weights
 
@@ -52,12 +51,6 @@ class Form(Struct):
     @property
     def n(self) -> int:
         return self.m + self.r - 1
-
-    @property
-    def how(self) -> str:
-        """The method in words, for `NestPlan.how`."""
-        count = self.n * self.n
-        return f"Winograd's F({self.m}x{self.m}, {self.r}x{self.r}): {count} products of tiles, {count} multiplications in place of {(self.m * self.r) ** 2}"
 
 
 @cache
@@ -89,24 +82,15 @@ def _polynomial(roots: Sequence[Fraction]) -> tuple[Fraction, ...]:
     return tuple(found)
 
 
-def chosen(window: tuple[Dim, Dim], channels: tuple[Dim, Dim], places: tuple[Dim, Dim], dtype: DType, summed: Dim | None) -> Form | None:
-    """The form to convolve with; None for the direct sum. `summed`: channels that a sum runs over, None where it runs over places."""
-    wanted = settings().convolution
-    numbers = [n for n in (*window, *channels, *places) if isinstance(n, int)]
-    if wanted == "direct" or dtype is not F32 or len(numbers) < 6:
+def form_of(window: tuple[int, int], summed: Dim | None, whatever: bool) -> Form | None:
+    """The form for a window, None where there is none. `summed`: channels that a sum runs over, None where it runs over places; whatever: also
+    where so many of them make its error large."""
+    r = window[0]
+    if r != window[1] or r not in FORMS:
         return None
-    r = numbers[0]
-    if r != numbers[1] or r not in FORMS or min(numbers[2:4]) < LEAST_CHANNELS:
-        return None
-    if wanted == "winograd":
-        m: int | None = ASKED[r]
-    else:
-        m = next((m for m, most in FORMS[r] if summed is None or (isinstance(summed, int) and summed <= most)), None)
-    if m is None:
-        return None
-    tiles = math.prod(-(-n // m) for n in numbers[4:])
-    direct, here = math.prod(numbers[4:]) * r**2, tiles * (m + r - 1) ** 2
-    return form(m, r) if direct >= LEAST_GAIN * here else None
+    if whatever:
+        return form(ASKED[r], r)
+    return next((form(m, r) for m, most in FORMS[r] if summed is None or (isinstance(summed, int) and summed <= most)), None)
 
 
 # linear combinations as statements
@@ -201,47 +185,12 @@ def transposed(matrix: Matrix) -> Matrix:
 # loops
 
 
-class Images(Struct):
-    """Images in a buffer: their extents, how many channels they have, and how many rows and columns of zeros are thought before each."""
-
-    buffer: str
-    extents: tuple[int, int]
-    channels: int
-    before: tuple[int, int]
-
-    @classmethod
-    def of(cls, buffer: str, shape: Shape, before: tuple[Dim, Dim]) -> Images:
-        """Of a shape [batch, height, width, channels] that is known but for the batch."""
-        height, width, channels, above, left = (known(n) for n in (*shape[1:], *before))
-        return cls(buffer, (height, width), channels, (above, left))
-
-
-class Channels(Struct):
-    """`count` channels of images, from `first` on, `most` at the most."""
-
-    images: Images
-    first: Expr
-    count: Expr
-    most: int
-
-    @classmethod
-    def all_of(cls, images: Images) -> Channels:
-        return cls(images, ZERO, index(images.channels), images.channels)
-
-
-def pitch(size: int) -> int:
-    """From one matrix of `size` elements to the next: a line of the cache more, or all would fall on the same places of it."""
-    return size + unit(F32)
-
-
-class Tiles:
-    """The tiles of a batch of images: `count` of them, in blocks of `most`."""
+class Blocks(Tiles):
+    """Tiles in blocks of `most`: a block's transformed elements stay in the second cache."""
 
     def __init__(self, f: Form, batch: Dim, places: tuple[int, int], most: int) -> None:
-        self.f, self.batch, self.places = f, batch, places
-        self.rows, self.columns = (-(-p // f.m) for p in places)
-        self.each, self.most = self.rows * self.columns, most
-        self.count = batch * self.each
+        super().__init__((f.m, f.m), batch, places)
+        self.most = most
         if isinstance(self.count, int):
             self.most = min(most, max(LEAST_TILES, -(-self.count // FEWEST_BLOCKS)))
         self.blocks = ceildiv(self.count, self.most)
@@ -250,14 +199,9 @@ class Tiles:
         """Tiles in a block."""
         return part_of(extent(self.count), block * self.most, self.most)
 
-    def places_of(self, block: Expr) -> list[Statement]:
-        """Names for the place of the block's tile `t`: its image, and the first row and column of its results."""
-        number = block * self.most + var("t")
-        within = var("tile_number") % self.each
-        return [
-            Let("tile_number", number), Let("tile_image", var("tile_number") // self.each),
-            Let("tile_y", within // self.columns * self.f.m), Let("tile_x", within % self.columns * self.f.m),
-        ]  # fmt: skip
+    def places_in(self, block: Expr) -> list[Statement]:
+        """`places_of` the block's tile `t`."""
+        return self.places_of(block * self.most + var("t"))
 
     def transformed(self, matrix: Matrix, source: Channels, target: str, block: Expr, name: str) -> tuple[list[Alloc], Statement]:
         """`target[i, j][t] = matrix [tile t] matrix^T` for some channels: first along the rows of a tile, then along its columns."""
@@ -279,31 +223,43 @@ class Tiles:
         elements = (target, column * step + var("t") * wide, index(n * step))
         down = transform(matrix, (scratch, column * wide, index(n * source.most)), elements, source.count, f"{name}_b", F32)
         loops = (serial(row.name, index(size), *ready, along), serial(column.name, index(n), down))
-        return spaces, serial("t", self.here(block), *self.places_of(block), *loops)
-
-    def are_inside(self, images: Images, size: int) -> bool:
-        """Whether tiles of `size` x `size` pixels never reach beyond the images."""
-        reach = ((count - 1) * self.f.m + size for count in (self.rows, self.columns))
-        return images.before == (0, 0) and all(n <= extent for n, extent in zip(reach, images.extents, strict=True))
-
-    def framed(self, source: Channels, line: str, row: Expr, size: int, name: str) -> Statement:
-        """Copies a row of a tile into `line`, zeros where the image has no pixels: so no images with zeros around them go through memory."""
-        images, pixel, lane = source.images, var(f"{name}_pixel"), var(f"{name}_lane")
-        (height, width), (above, left) = images.extents, images.before
-        y, x = var("tile_y") + row - above, var("tile_x") + pixel - left
-        place = image_place(var("tile_image"), y, x, height, width, images.channels) + source.first + lane
-        copied, zeros = (Store(line, pixel * source.most + lane, value) for value in (Load(images.buffer, place, F32), lift(0, F32)))
-        inside = If(within(x, index(width)), (vector(lane.name, source.count, copied),), (vector(lane.name, source.count, zeros),))
-        nothing = vector(lane.name, index(size * source.most), Store(line, lane, lift(0, F32)))
-        return If(within(y, index(height)), (serial(pixel.name, index(size), inside),), (nothing,))
+        return spaces, serial("t", self.here(block), *self.places_in(block), *loops)
 
 
-Spaces = list[tuple[str, DType, Dim]]
+class Winograd(Struct):
+    """Convolutions by the tiles of a form: how many places, rows and columns, an image has."""
+
+    form: Form
+    places: tuple[int, int]
+
+    @property
+    def how(self) -> str:
+        """The method in words, for `NestPlan.how`."""
+        f, count = self.form, self.form.n**2
+        return f"Winograd's F({f.m}x{f.m}, {f.r}x{f.r}): {count} products of tiles, {count} multiplications in place of {(f.m * f.r) ** 2}"
+
+    @property
+    def cost(self) -> float:
+        """Of an image, for each pair of channels, in multiplications of a direct sum."""
+        return PRODUCT_COST * math.prod(-(-n // self.form.m) for n in self.places) * self.form.n**2
+
+    def least_images(self, direct: int) -> int:
+        """The smallest batch for which it pays; direct: multiplications of a direct sum, for each image and pair of channels."""
+        return 1  # two images or three would be summed directly in less time, but not by so much that loops for both are worth compiling
+
+    def slide(self, out: str, images: Images, filter: str, batch: Dim, co: int) -> tuple[list[Statement], Spaces]:
+        """The convolution of images with a filter [r, r, channels in, channels out], and its workspaces."""
+        return slide(self.form, out, images, filter, Blocks(self.form, batch, self.places, most_tiles(self.form, images.channels)), co)
+
+    def filter_gradient(self, out: str, images: Images, changes: Images, batch: Dim) -> tuple[list[Statement], Spaces]:
+        """The gradient to the filter; changes: the cotangent, as images."""
+        most = most_summed_tiles(self.form, (images.channels, changes.channels))
+        return filter_gradient(self.form, out, images, changes, Blocks(self.form, batch, self.places, most))
 
 
-def slide(out: str, images: Images, filter: str, tiles: Tiles, co: int) -> tuple[list[Statement], Spaces]:
+def slide(f: Form, out: str, images: Images, filter: str, tiles: Blocks, co: int) -> tuple[list[Statement], Spaces]:
     """The convolution of images with a filter [r, r, channels in, channels out], and its workspaces."""
-    f, ci = tiles.f, images.channels
+    ci = images.channels
     n, m, most, width = f.n, f.m, tiles.most, unit(F32)
     weights = f"{out}_weights"
     part = max(1, min(-(-co // width), SPACE // 2 // (n * n * most * width))) * width  # channels out at a time
@@ -325,7 +281,7 @@ def slide(out: str, images: Images, filter: str, tiles: Tiles, co: int) -> tuple
     at = ((var("tile_image") * height + var("tile_y") + var("p")) * wide + var("tile_x") + var("q")) * co + first
     stored = vector("lane", columns, Store(out, at + var("lane"), Load("tile_out", (var("p") * m + var("q")) * part + var("lane"), F32)))
     back = serial(
-        "t", tiles.here(block), *tiles.places_of(block), serial("i", index(n), along), serial("q", index(m), down),
+        "t", tiles.here(block), *tiles.places_in(block), serial("i", index(n), along), serial("q", index(m), down),
         serial("p", part_of(index(height), var("tile_y"), m), serial("q", part_of(index(wide), var("tile_x"), m), stored)),
     )  # fmt: skip
     spaces += [Alloc("products", F32, size=n * n * step), Alloc("rows_out", F32, size=n * m * part), Alloc("tile_out", F32, size=m * m * part)]
@@ -349,13 +305,13 @@ def _weights(f: Form, target: str, source: str, ci: int, co: int) -> Statement:
     return over((("c", index(ci)), ("panel", index(panels))), body)
 
 
-def filter_gradient(out: str, images: Images, changes: Images, tiles: Tiles) -> tuple[list[Statement], Spaces]:
+def filter_gradient(f: Form, out: str, images: Images, changes: Images, tiles: Blocks) -> tuple[list[Statement], Spaces]:
     """The gradient to the filter [r, r, ci, co]: chunks of the tiles in parallel, each a sum of its own in the transformed form.
 
     changes: the cotangent, as images. A block of channels out at a time, so that the sums under way stay in the second cache with the tiles; the
     more such blocks, the fewer chunks, since all chunks' sums go through memory.
     """
-    f, ci, co = tiles.f, images.channels, changes.channels
+    ci, co = images.channels, changes.channels
     n, most = f.n, tiles.most
     part = min(co, CHANNELS_OUT)
     channel_blocks = -(-co // part)
@@ -411,4 +367,4 @@ def most_summed_tiles(f: Form, channels: tuple[int, int]) -> int:
     return max(4, min(48, SPACE * 4 // 3 // (f.n * f.n * (ci + min(co, CHANNELS_OUT))) // 4 * 4))
 
 
-__all__ = ["Form", "Images", "Tiles", "chosen", "combine", "filter_gradient", "form", "most_summed_tiles", "most_tiles", "slide"]
+__all__ = ["Blocks", "Form", "Winograd", "combine", "form", "form_of", "most_tiles"]

@@ -116,6 +116,14 @@ def test_each_parallel_loop_of_a_nest_is_a_launch():
     assert not any(isinstance(s, For) and s.kind == "parallel" for s in walk(step.kernel.body))
 
 
+def test_a_thread_holds_no_transformed_tiles():
+    """Half a megabyte is all that a thread of a GPU can have of its own: a convolution is a sum there."""
+    for window in (3, 7):
+        made = launches(lambda b, x, w: b.apply("conv2d", x, w), F32["n", 28, 28, 16], F32[window, window, 16, 16])
+        arrays = [s.size for launch in made for s in walk(launch.kernel.body) if isinstance(s, Alloc) and s.size is not None]
+        assert sum(arrays) <= 4096
+
+
 def test_a_nest_that_cannot_be_spread_is_refused_with_its_line(monkeypatch):
     def build(inputs, out, types, result, attrs):
         return (Let("stop", Load(inputs[0], Const(0, I64), I64)),)

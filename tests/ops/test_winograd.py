@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +22,12 @@ from tests.loop_evaluator import traced_nest
 from tests.ops.test_conv_pool import conv_case
 
 CONV = ("conv2d", "conv2d_input_grad", "conv2d_filter_grad")
+
+
+@pytest.fixture
+def _asked() -> Iterator[None]:
+    with config.override(convolution="winograd"):
+        yield
 
 
 @pytest.mark.parametrize(("m", "r"), [(4, 5), (4, 3), (6, 3), (2, 3)])
@@ -75,6 +82,7 @@ GEOMETRIES = [
 ]
 
 
+@pytest.mark.usefixtures("_asked")
 @pytest.mark.parametrize("name", CONV)
 @pytest.mark.parametrize("place", [0, 3])
 def test_the_loops_follow_the_definition(name: str, place: int) -> None:
@@ -95,6 +103,7 @@ def compiled(name: str, arrays: list[np.ndarray], attrs: dict) -> np.ndarray:
     return build(b.finish([b.apply(name, *operands, **attrs)])).run(arrays)[0]
 
 
+@pytest.mark.usefixtures("_asked")
 @pytest.mark.parametrize("name", CONV)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 def test_the_compiled_loops_follow_the_definition(name: str, geometry: tuple) -> None:
@@ -130,10 +139,11 @@ def test_the_error_is_within_a_hundred_thousandth_of_the_largest_result(kind: st
     ct = values("gradient", (8, 14, 14, co), 2)
     attrs = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
     for name, arrays in (("conv2d", [x, w]), ("conv2d_input_grad", [w, ct, x]), ("conv2d_filter_grad", [x, ct, w])):
-        if winograd.chosen((r, r), (ci, co), (14, 14), F32, {"conv2d": ci, "conv2d_input_grad": co}.get(name)) is None:
+        if winograd.form_of((r, r), {"conv2d": ci, "conv2d_input_grad": co}.get(name), whatever=False) is None:
             continue
         exact = OPS[name].eval(*(a.astype(np.float64) for a in arrays), **attrs)
-        found = compiled(name, arrays, attrs)
+        with config.override(convolution="winograd" if r == 5 else "auto"):  # asked for, 3 x 3 takes the larger form
+            found = compiled(name, arrays, attrs)
         assert np.abs(found - exact).max() <= 1e-5 * np.abs(exact).max(), name
 
 
@@ -143,6 +153,7 @@ def uses_products(statements: tuple) -> bool:
     return any(not t.is_single for t in tiles(statements))
 
 
+@pytest.mark.usefixtures("_asked")
 @pytest.mark.parametrize("name", CONV)
 def test_an_empty_batch_gives_nothing_or_zeros(name: str) -> None:
     arrays, attrs, _ = conv_case(name, GEOMETRIES[0], "float32")
@@ -151,42 +162,25 @@ def test_an_empty_batch_gives_nothing_or_zeros(name: str) -> None:
     np.testing.assert_array_equal(found, OPS[name].eval(*empty, **attrs))
 
 
-def chosen(window=(5, 5), channels=(32, 64), places=(14, 14), dtype=F32, summed=32):
-    return winograd.chosen(window, channels, places, dtype, summed)
-
-
 def test_a_small_batch_is_shared_and_a_large_one_fills_its_blocks() -> None:
-    most = winograd.most_tiles(winograd.form(4, 5), 32)
-    few, many, unknown = (winograd.Tiles(winograd.form(4, 5), batch, (14, 14), most) for batch in (1, 128, Sym.named("b")))
+    f = winograd.form(4, 5)
+    most = winograd.most_tiles(f, 32)
+    few, many, unknown = (winograd.Blocks(f, batch, (14, 14), most) for batch in (1, 128, Sym.named("b")))
     assert (few.most, few.blocks) == (4, 4)
     assert (many.most, many.blocks) == (most, -(-128 * 16 // most)) and unknown.most == most
-    assert winograd.Tiles(winograd.form(4, 5), 0, (14, 14), most).blocks == 0
+    assert winograd.Blocks(f, 0, (14, 14), most).blocks == 0
 
 
-def test_it_is_chosen_where_it_pays_and_stays_exact() -> None:
-    assert chosen() == winograd.form(4, 5)
-    assert chosen(window=(3, 3)) == winograd.form(4, 3)
-    for other in (
-        {"window": (1, 1)}, {"window": (5, 3)}, {"window": (7, 7)}, {"channels": (1, 32)}, {"places": (2, 2)}, {"dtype": F64}, {"summed": 65},
-        {"places": (Sym.named("h"), 14)},
-    ):  # fmt: skip
-        assert chosen(**other) is None, other
+def test_there_is_a_form_where_its_error_is_small_and_more_where_asked_for() -> None:
+    form_of = winograd.form_of
+    assert form_of((5, 5), 64, False) == form_of((5, 5), None, False) == winograd.form(4, 5) and form_of((3, 3), 128, False) == winograd.form(4, 3)
+    assert form_of((5, 5), 65, False) is None and form_of((5, 5), Sym.named("c"), False) is None
+    assert form_of((5, 5), 1000, True) == winograd.form(4, 5) and form_of((3, 3), 1000, True) == winograd.form(6, 3)
+    for window in ((1, 1), (5, 3), (7, 7)):
+        assert form_of(window, 8, True) is None
 
 
-def test_the_setting_turns_it_off_or_asks_for_more() -> None:
-    with config.override(convolution="direct"):
-        assert chosen() is None
-    with config.override(convolution="winograd"):
-        assert chosen(summed=1000) == winograd.form(4, 5)
-        assert chosen(window=(3, 3)) == winograd.form(6, 3)
-
-
-def test_an_unknown_setting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLOWC_CONVOLUTION", "fast")
-    with pytest.raises(ValueError, match="FLOWC_CONVOLUTION='fast': one of auto, direct, winograd is expected"):
-        config._read_environment()
-
-
+@pytest.mark.usefixtures("_asked")
 @pytest.mark.parametrize(("op", "workspaces"), [("conv2d", 1), ("conv2d_input_grad", 2), ("conv2d_filter_grad", 1)])
 def test_no_images_with_zeros_around_them_go_through_memory(op: str, workspaces: int) -> None:
     """Transformed weights, the filter turned around, parts of the gradient: nothing grows with a large batch."""

@@ -1,0 +1,88 @@
+"""Images in tiles: what convolutions share that transform a tile before they multiply.
+
+    tiles = Tiles((4, 4), batch, places=(14, 14))       # 16 tiles of an image, each of 4 x 4 results
+    for t in ...: tile_image, tile_y, tile_x            # `places_of`: which image, and where its results begin
+
+Tiles overlap by a window less one, and reach beyond the image by its padding: `framed` copies a row of one, zeros where there are no pixels.
+"""
+
+from __future__ import annotations
+
+from flowc.ir.dims import Dim, Shape
+from flowc.ir.loops import Expr, If, Let, Load, Statement, Store, index, lift
+from flowc.ir.types import F32, DType
+from flowc.ops.tiles import ZERO, serial, unit, var, vector
+from flowc.ops.windows import image_place, known, within
+from flowc.structs import Struct
+
+Spaces = list[tuple[str, DType, Dim]]  # workspaces: name, dtype, size
+
+
+class Images(Struct):
+    """Images in a buffer: their extents, how many channels they have, and how many rows and columns of zeros are thought before each."""
+
+    buffer: str
+    extents: tuple[int, int]
+    channels: int
+    before: tuple[int, int]
+
+    @classmethod
+    def of(cls, buffer: str, shape: Shape, before: tuple[Dim, Dim]) -> Images:
+        """Of a shape [batch, height, width, channels] that is known but for the batch."""
+        height, width, channels, above, left = (known(n) for n in (*shape[1:], *before))
+        return cls(buffer, (height, width), channels, (above, left))
+
+
+class Channels(Struct):
+    """`count` channels of images, from `first` on, `most` at the most."""
+
+    images: Images
+    first: Expr
+    count: Expr
+    most: int
+
+    @classmethod
+    def all_of(cls, images: Images) -> Channels:
+        return cls(images, ZERO, index(images.channels), images.channels)
+
+
+def pitch(size: int) -> int:
+    """From one matrix of `size` elements to the next: a line of the cache more, or all would fall on the same places of it."""
+    return size + unit(F32)
+
+
+class Tiles:
+    """The tiles of a batch of images: `count` of them, `each` of an image, with `apart` rows and columns of results."""
+
+    def __init__(self, apart: tuple[int, int], batch: Dim, places: tuple[int, int]) -> None:
+        self.apart, self.places = apart, places
+        self.rows, self.columns = (-(-p // m) for p, m in zip(places, apart, strict=True))
+        self.each = self.rows * self.columns
+        self.count = batch * self.each
+
+    def places_of(self, number: Expr) -> list[Statement]:
+        """Names for the place of a tile: its image, and the first row and column of its results."""
+        within = var("tile_number") % self.each
+        return [
+            Let("tile_number", number), Let("tile_image", var("tile_number") // self.each),
+            Let("tile_y", within // self.columns * self.apart[0]), Let("tile_x", within % self.columns * self.apart[1]),
+        ]  # fmt: skip
+
+    def are_inside(self, images: Images, size: int) -> bool:
+        """Whether tiles of `size` x `size` pixels never reach beyond the images."""
+        reach = ((count - 1) * m + size for count, m in zip((self.rows, self.columns), self.apart, strict=True))
+        return images.before == (0, 0) and all(n <= extent for n, extent in zip(reach, images.extents, strict=True))
+
+    def framed(self, source: Channels, line: str, row: Expr, size: int, name: str) -> Statement:
+        """Copies a row of a tile into `line`, zeros where the image has no pixels: so no images with zeros around them go through memory."""
+        images, pixel, lane = source.images, var(f"{name}_pixel"), var(f"{name}_lane")
+        (height, width), (above, left) = images.extents, images.before
+        y, x = var("tile_y") + row - above, var("tile_x") + pixel - left
+        place = image_place(var("tile_image"), y, x, height, width, images.channels) + source.first + lane
+        copied, zeros = (Store(line, pixel * source.most + lane, value) for value in (Load(images.buffer, place, F32), lift(0, F32)))
+        inside = If(within(x, index(width)), (vector(lane.name, source.count, copied),), (vector(lane.name, source.count, zeros),))
+        nothing = vector(lane.name, index(size * source.most), Store(line, lane, lift(0, F32)))
+        return If(within(y, index(height)), (serial(pixel.name, index(size), inside),), (nothing,))
+
+
+__all__ = ["Channels", "Images", "Spaces", "Tiles", "pitch"]

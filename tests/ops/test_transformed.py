@@ -1,0 +1,78 @@
+"""Which form a convolution takes, and from which batch on."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowc import config
+from flowc.ir.dims import Dim, Sym
+from flowc.ir.loops import NestPlan
+from flowc.ir.op import OPS, Nest
+from flowc.ir.types import F32, F64, DType, TensorType
+from flowc.ops import transformed
+from flowc.ops.fourier import Fourier
+from flowc.ops.windows import window_axes
+from flowc.ops.winograd import Winograd
+
+H = Sym.named("h")
+
+
+def chosen(
+    window: tuple[int, int] = (5, 5), sizes: tuple[Dim, Dim] = (28, 28), channels: tuple[Dim, Dim] = (32, 64), dtype: DType = F32,
+    summed: Dim | None = 32, strides: tuple[int, int] = (1, 1),
+) -> Fourier | Winograd | None:  # fmt: skip
+    return transformed.chosen(window_axes("conv2d", sizes, window, strides, "SAME"), channels, dtype, summed)
+
+
+def test_small_windows_are_winograds_large_ones_fouriers() -> None:
+    assert isinstance(chosen(), Winograd) and isinstance(chosen(window=(3, 3)), Winograd) and isinstance(chosen(window=(7, 7)), Fourier)
+    assert isinstance(chosen(sizes=(14, 14)), Fourier), "the image is one tile"
+    assert isinstance(chosen(sizes=(14, 14), window=(3, 3)), Winograd)
+    assert isinstance(chosen(summed=65), Fourier), "Winograd's error would be too large"
+    assert isinstance(chosen(window=(5, 9)), Fourier)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"window": (1, 1)}, {"channels": (1, 32)}, {"channels": (32, Sym.named("c"))}, {"sizes": (2, 2)}, {"dtype": F64}, {"sizes": (H, 28)},
+     {"strides": (1, 2)}, {"window": (17, 17)}],
+    ids=str,
+)  # fmt: skip
+def test_elsewhere_the_sum_is_direct(other: dict) -> None:
+    assert chosen(**other) is None
+
+
+def test_the_setting_turns_it_off_or_asks_for_one() -> None:
+    with config.override(convolution="direct"):
+        assert chosen() is None and chosen(window=(7, 7)) is None
+    with config.override(convolution="winograd"):
+        assert isinstance(chosen(summed=1000), Winograd) and isinstance(chosen(sizes=(14, 14)), Winograd)
+        assert chosen(window=(7, 7)) is None
+    with config.override(convolution="fourier"):
+        assert isinstance(chosen(), Fourier)
+
+
+def test_an_unknown_setting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWC_CONVOLUTION", "fast")
+    with pytest.raises(ValueError, match="FLOWC_CONVOLUTION='fast': one of auto, direct, fourier, winograd is expected"):
+        config._read_environment()
+
+
+def nest(batch: Dim) -> NestPlan:
+    lowering = OPS["conv2d"].lowering
+    assert isinstance(lowering, Nest)
+    types = [TensorType(F32, (batch, 14, 14, 32)), TensorType(F32, (5, 5, 32, 64))]
+    attrs = OPS["conv2d"].complete({"padding": "SAME"})
+    result = OPS["conv2d"].result_type(tuple(types), attrs)
+    assert isinstance(result, TensorType)
+    plan = lowering.build(["x", "f"], "out", types, result, attrs)
+    assert isinstance(plan, NestPlan)
+    return plan
+
+
+def test_a_known_batch_has_one_way_and_an_unknown_one_both() -> None:
+    small, large, unknown = nest(1), nest(64), nest(Sym.named("b"))
+    assert "register tiles" in small.how and "Fourier" not in small.how
+    assert "Fourier" in large.how and "register tiles" not in large.how
+    assert "Fourier" in unknown.how and "for fewer than 4 images register tiles" in unknown.how
+    assert len(unknown.statements) == len(small.statements) + len(large.statements)
