@@ -117,6 +117,8 @@ class Evaluator:
                 self.put(buffer, place, _FUNCTIONS[combine](self.buffers[buffer][place], new) if combine else new)
             case loops.Tile():
                 self.tile(statement)
+            case loops.Transform():
+                self.transform(statement)
             case loops.Barrier():
                 assert top, "barriers stand at the top"
             case loops.Comment():
@@ -153,6 +155,25 @@ class Evaluator:
                         y = self.inside(t.b, numbers["b_at"] + r * strides["b_outer"] + k * strides["b_inner"] + column)
                         total = dtype.type(total + a[x] * b[y])
                 self.put(t.out, place, total)
+
+
+    def transform(self, t: loops.Transform) -> None:
+        n = {name: self.whole(getattr(t, name)) for name in ("out_at", "out_step", "out_part", "a_at", "a_step", "a_part", "first", "count", "lanes")}
+        assert n["lanes"] % 16 == 0 and 0 < n["lanes"] <= 64
+        numbers = range(9) if t.kind == "to_real" else range(n["first"], n["first"] + n["count"])
+        for lane in range(n["lanes"]):
+            x = np.zeros(16, complex)
+            for j in numbers:
+                place = n["a_at"] + (j - (0 if t.kind == "to_real" else n["first"])) * n["a_step"] + lane
+                x[j] = self.buffers[t.a][self.inside(t.a, place)]
+                if t.kind != "real":
+                    x[j] += 1j * self.buffers[t.a][self.inside(t.a, place + n["a_part"])]
+            found = np.fft.irfft(x[:9]) * 16 if t.kind == "to_real" else np.fft.fft(x)[: 9 if t.kind == "real" else 16]
+            for k, value in enumerate(found):
+                place = n["out_at"] + k * n["out_step"] + lane
+                self.put(t.out, self.inside(t.out, place), t.dtype.numpy.type(value.real))
+                if t.kind != "to_real":
+                    self.put(t.out, self.inside(t.out, place + n["out_part"]), t.dtype.numpy.type(value.imag))
 
 
 def _unwritten(size: int, dtype: np.dtype) -> np.ndarray:

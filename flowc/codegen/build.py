@@ -5,7 +5,7 @@
         k0(tid, nthreads, pointer_f32(args, 1), extent(args, 2))       void program(int64, int64, int64 *)
 
 Steps: parse (`source`), look for kernels that other programs have left in the cache, translate the others into LLVM text (`numba_target`), write
-the entry (`entry`), optimise and emit each with the tiles, the barrier and the transcendentals that it calls (`emission`). `objects` loads
+the entry (`entry`), optimise and emit each with the barrier, the transcendentals and the Fourier transforms that it calls (`emission`). `objects` loads
 the result.
 """
 

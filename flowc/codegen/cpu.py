@@ -20,9 +20,9 @@ from itertools import pairwise
 
 from flowc.codegen.printer import SourcePrinter
 from flowc.codegen.shared import SharedFunctions
-from flowc.ir import loops
+from flowc.ir import loop_walks, loops
 from flowc.ir.dims import Sym, symbols
-from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Let, Statement, Store, Tile
+from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Let, Statement, Store, Tile, Transform
 from flowc.lower.memory import Place
 from flowc.lower.program import SHARED_WORK, Program
 from flowc.structs import Struct
@@ -94,12 +94,12 @@ def has_barrier(kernel: Kernel) -> bool:
 
 def is_claimed(s: Statement) -> bool:
     """Whether threads claim iterations of a loop as they come to them: those that take long, with register tiles in them."""
-    return isinstance(s, For) and s.kind == "parallel" and any(isinstance(inner, Tile) for inner in loops.walk(s.body))
+    return isinstance(s, For) and s.kind == "parallel" and any(isinstance(inner, Tile) for inner in loop_walks.walk(s.body))
 
 
 def begins_with_claims(kernel: Kernel) -> bool:
     """Whether all threads of the kernel meet before it looks at any buffer, since it begins with a loop that they claim iterations of."""
-    first = next((s for s in kernel.body if not (isinstance(s, Comment) or (isinstance(s, Let) and not loops.reads(s.value)))), None)
+    first = next((s for s in kernel.body if not (isinstance(s, Comment) or (isinstance(s, Let) and not loop_walks.reads(s.value)))), None)
     return first is not None and is_claimed(first)
 
 
@@ -199,6 +199,10 @@ class Printer(SourcePrinter):
         numbers = [s.rows, s.columns, s.outer, s.inner, s.out_row, s.a_row, s.a_outer, s.a_inner, s.b_unit, s.b_column, s.b_outer, s.b_inner, s.accumulate]
         args = [*pointers, *(self.index(n) for n in (*numbers, *several))]
         self.line(depth, f"{name}({', '.join(args)})")
+
+    def transform(self, s: Transform, depth: int) -> None:
+        args = [s.out, *map(self.index, (s.out_at, s.out_step, s.out_part)), s.a, *map(self.index, (s.a_at, s.a_step, s.a_part, s.first, s.count, s.lanes))]
+        self.line(depth, f"{self.use(f'fourier_{s.kind}_{s.dtype}')}({', '.join(args)})")
 
     def call(self, e: Apply) -> str:
         name = e.function if e.function in ("min", "max") and e.dtype.is_int else self.use(CALLS.get(e.function, e.function))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowc.codegen.printer import SourcePrinter
-from flowc.ir.loops import Alloc, Apply, For, Kernel, Load, Store, Tile
+from flowc.ir.loops import Alloc, Apply, For, Kernel, Load, Store, Tile, Transform
 from flowc.ir.types import I64, DType
 from flowc.lower.schedule_cuda import Launch
 from flowc.structs import Struct
@@ -166,6 +166,9 @@ class Printer(SourcePrinter):
 
     def tile(self, s: Tile, depth: int) -> None:
         raise TypeError("a CUDA schedule writes tiles as scalar loops")
+
+    def transform(self, s: Transform, depth: int) -> None:
+        raise TypeError("a CUDA schedule has no transformed convolutions")
 
     def call(self, e: Apply) -> str:
         args = ", ".join(self.index(a) for a in e.args)

@@ -17,10 +17,11 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing.templates import ConcreteTemplate, signature
 
-from flowc.codegen import intrinsics, scalars, tile
+from flowc.codegen import fourier, intrinsics, scalars, tile
 from flowc.codegen.barrier import barrier_text
 from flowc.codegen.claims import first_claim_text, next_claim_text
 from flowc.codegen.clock import clock_text
+from flowc.codegen.fourier_text import fourier_text, function_name
 from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
 from flowc.codegen.source import TypedFunction, typed_functions
 from flowc.codegen.tile_text import tile_name
@@ -411,14 +412,15 @@ def _mark(builder: Any, args: Any) -> None:
     builder.store(now, builder.gep(buffer, [place]))
 
 
-# register tiles
+# register tiles, Fourier transforms
 
 
-def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[str, ...]) -> None:
+def _primitive(function: Callable[..., Any], dtype: str, parameters: tuple[str, ...], code: Callable[[Any, dict[str, Any]], None]) -> None:
+    """A function of buffers `out`, `a` and `b` and of whole numbers; `code` gets the values by name, the buffers from where `.._at` says."""
     element = type_named(dtype)
     kinds = [types.int64 if name not in ("out", "a", "b") else None for name in parameters]
 
-    class TileTemplate(AbstractTemplate):
+    class PrimitiveTemplate(AbstractTemplate):
         """Pointers and whole numbers."""
 
         key = function
@@ -434,12 +436,19 @@ def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[s
                     return None
             return signature(types.none, *(given if kind is None else kind for given, kind in zip(args, kinds, strict=True)))
 
-    typing_registry.register_global(function, types.Function(TileTemplate))
+    typing_registry.register_global(function, types.Function(PrimitiveTemplate))
 
     @lower_registry.lower(function, types.VarArg(types.Any))
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value = dict.fromkeys(tile.SEVERAL, i64(0)) | {"count": i64(1)} | dict(zip(parameters, args, strict=True))
-        pointers = [builder.gep(value[name], [value[name + "_at"]], inbounds=True) for name in ("out", "a", "b")]
+        value = dict(zip(parameters, args, strict=True))
+        code(builder, value | {name: builder.gep(value[name], [value[name + "_at"]], inbounds=True) for name in ("out", "a", "b") if name in value})
+        return context.get_dummy_value()
+
+
+def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[str, ...]) -> None:
+    def code(builder: Any, value: dict[str, Any]) -> None:
+        value = dict.fromkeys(tile.SEVERAL, i64(0)) | {"count": i64(1)} | value
+        pointers = [value[name] for name in ("out", "a", "b")]
         numbers = [value[name] for name in tile.PARAMETERS[6:-1]]
         adds = builder.icmp_signed("!=", value["accumulate"], i64(0))
         several = [value[name] for name in tile.SEVERAL]
@@ -447,12 +456,23 @@ def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[s
         callee = cgutils.get_or_insert_function(builder.module, kind, tile_name(dtype))  # of the library: resolved when the program is loaded
         callee.attributes.add("nounwind")
         builder.call(callee, [*pointers, *numbers, adds, *several])
-        return context.get_dummy_value()
+
+    _primitive(function, dtype, parameters, code)
+
+
+def _fourier_emitter(kind: str) -> None:
+    def code(builder: Any, value: dict[str, Any]) -> None:
+        args = [value["out"], value["a"], *(value[name] for name in fourier.PARAMETERS if name not in ("out", "a", "out_at", "a_at"))]
+        _external(builder, function_name(kind), ir.VoidType(), args, lambda: (fourier_text(kind), {}))
+
+    _primitive(fourier.FUNCTIONS[kind], "f32", fourier.PARAMETERS, code)
 
 
 for _dtype, _one, _many in (("f32", tile.tile_f32, tile.tiles_f32), ("f64", tile.tile_f64, tile.tiles_f64)):
     _tile_emitters(_one, _dtype, tile.PARAMETERS)
     _tile_emitters(_many, _dtype, (*tile.PARAMETERS, *tile.SEVERAL))
+for _kind in fourier.KINDS:
+    _fourier_emitter(_kind)
 _pointer_emitters()
 _local_emitters()
 _scalar_emitters()

@@ -19,6 +19,7 @@ import numpy as np
 
 from flowc.codegen import vmath, vmath_f64
 from flowc.codegen.clock import mark
+from flowc.codegen.fourier import fourier_complex_f32, fourier_real_f32, fourier_to_real_f32
 from flowc.codegen.philox import philox
 from flowc.codegen.scalars import (
     absolute,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from flowc.ir import loops
-from flowc.ir.loops import Alloc, Apply, Barrier, Cast, Comment, Const, Expr, For, If, Let, Load, Select, Statement, Store, Tile, Var
+from flowc.ir.loops import Alloc, Apply, Barrier, Cast, Comment, Const, Expr, For, If, Let, Load, Select, Statement, Store, Tile, Transform, Var
 from flowc.ir.types import I64, DType
 
 
@@ -55,6 +55,9 @@ class SourcePrinter:
     def tile(self, s: Tile, depth: int) -> None:
         raise NotImplementedError
 
+    def transform(self, s: Transform, depth: int) -> None:
+        raise NotImplementedError
+
     def call(self, e: Apply) -> str:
         """A function that is no operator."""
         raise NotImplementedError
@@ -91,6 +94,8 @@ class SourcePrinter:
                 self.line(depth, self.barrier())
             case Tile():
                 self.tile(s, depth)
+            case Transform():
+                self.transform(s, depth)
             case _:
                 raise TypeError(f"the loop IR has no form of {s!r}")
 

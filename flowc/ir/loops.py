@@ -11,13 +11,12 @@ Buffers are flat: an index is one i64 expression. Expressions build by Python ar
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from flowc.errors import Location
 from flowc.ir.dims import Call, Dim, Sym
 from flowc.ir.types import BOOL, I64, U32, DType
-from flowc.structs import Struct, fields, replace
+from flowc.structs import Struct
 
 # expressions
 
@@ -351,6 +350,32 @@ class Tile(Statement):
         return isinstance(self.count, Const) and self.count.value == 1
 
 
+class Transform(Statement):
+    """The Fourier transform of 16 numbers in each lane: like `Tile` a library primitive.
+
+    out[out_at + k*out_step + p*out_part + lane] = part p of the sum over j < 16 of x[j] exp(-2 pi i j k / 16)
+    x[j] = a[a_at + (j - first)*a_step + lane] + i a[a_at + (j - first)*a_step + a_part + lane] for first <= j < first + count, and elsewhere 0
+
+    for lane < lanes, a multiple of 16 and at most 64. Parts are the real (0) and the imaginary (1) one; with both buffers' exchanged this is 16 times
+    the inverse. That is kind `complex`. Numbers of kind `real` have no imaginary part, and k ends with 8. Kind `to_real` is 16 times the inverse
+    of that, its results are real.
+    """
+
+    kind: str
+    out: str
+    a: str
+    out_at: Expr
+    out_step: Expr
+    out_part: Expr
+    a_at: Expr
+    a_step: Expr
+    a_part: Expr
+    first: Expr
+    count: Expr
+    lanes: Expr
+    dtype: DType
+
+
 class Buffer(Struct, eq=False):
     """A kernel's array argument: `size` elements of `dtype`, flat. role: in, out or inout."""
 
@@ -383,93 +408,3 @@ class NestPlan(Struct, eq=False):
     statements: tuple[Statement, ...]
     workspaces: tuple[tuple[str, DType, Dim], ...] = ()
     how: str = ""
-
-
-def children(statement: Statement) -> tuple[tuple[Statement, ...], ...]:
-    """The bodies inside a statement."""
-    if isinstance(statement, For):
-        return (statement.body,)
-    return (statement.body, statement.orelse) if isinstance(statement, If) else ()
-
-
-def expressions(statement: Statement) -> Iterator[Expr]:
-    """The expressions that stand directly in a statement."""
-    match statement:
-        case For():
-            yield from (statement.start, statement.stop)
-        case Let():
-            yield statement.value
-        case Alloc(init=Expr() as init):
-            yield init
-        case Store():
-            yield from (statement.value,) if statement.index is None else (statement.index, statement.value)
-        case If():
-            yield statement.condition
-        case Tile():
-            yield from (value for name in fields(Tile) if isinstance(value := getattr(statement, name), Expr))
-
-
-def operands(expr: Expr) -> tuple[Expr, ...]:
-    """The expressions directly inside one."""
-    match expr:
-        case Load():
-            return (expr.index,)
-        case Apply():
-            return expr.args
-        case Select():
-            return (expr.condition, expr.yes, expr.no)
-        case Cast():
-            return (expr.x,)
-    return ()
-
-
-def names(expr: Expr) -> set[str]:
-    """The variables and registers that an expression looks at."""
-    found = {expr.name} if isinstance(expr, Var) else set()
-    return found.union(*(names(inner) for inner in operands(expr)))
-
-
-def reads(expr: Expr) -> bool:
-    """Whether an expression looks at a buffer."""
-    return isinstance(expr, Load) or any(reads(inner) for inner in operands(expr))
-
-
-def walk(body: Iterable[Statement]) -> Iterator[Statement]:
-    """The statements of a body and of all bodies in it."""
-    for s in body:
-        yield s
-        for inner in children(s):
-            yield from walk(inner)
-
-
-def used(body: Iterable[Statement]) -> set[str]:
-    """The variables and registers that statements look at."""
-    return {name for s in walk(body) for e in expressions(s) for name in names(e)}
-
-
-def bound(body: Iterable[Statement]) -> Iterator[str]:
-    """The variables and registers that a body makes, once for each statement that does."""
-    for s in walk(body):
-        match s:
-            case For():
-                yield s.var
-            case Let() | Alloc():
-                yield s.name
-
-
-def with_parts(item: Any, change: Callable[[Any], Any]) -> Any:
-    """A statement or expression with `change` made to each one directly in it; the same object where that changes nothing."""
-    changed = {}
-    for field in fields(item):
-        old = getattr(item, field)
-        if isinstance(old, Expr):
-            new: Any = change(old)
-        elif isinstance(old, tuple) and old and isinstance(old[0], Expr | Statement):
-            new = tuple(change(part) for part in old)
-            if all(a is b for a, b in zip(new, old, strict=True)):
-                continue
-        else:
-            continue
-        if new is not old:
-            changed[field] = new
-    return replace(item, **changed) if changed else item

@@ -17,10 +17,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from flowc.errors import TextError
+from flowc.ir.loop_walks import children
 from flowc.ir.loops import (
     FUNCTIONS,
     INFIX,
@@ -41,8 +43,8 @@ from flowc.ir.loops import (
     Statement,
     Store,
     Tile,
+    Transform,
     Var,
-    children,
     function_dtype,
     lift,
 )  # fmt: skip
@@ -121,6 +123,9 @@ class KernelPrinter:
                 shown = [name for name in fields(Tile) if not (statement.is_single and name in SEVERAL)]
                 parts = [f"{name}={_tile_value(getattr(statement, name))}" for name in shown]
                 yield f"{indent}tile({', '.join(parts)})"
+            case Transform():
+                parts = [f"{name}={_tile_value(getattr(statement, name))}" for name in fields(Transform) if name != "kind"]
+                yield f"{indent}fourier_{statement.kind}({', '.join(parts)})"
             case _:
                 raise TypeError(f"{statement!r} is no statement of the loop IR")
 
@@ -144,7 +149,7 @@ def _stored(body: Iterable[Statement]) -> Iterator[str]:
     for statement in body:
         if isinstance(statement, Store):
             yield statement.buffer
-        elif isinstance(statement, Tile):
+        elif isinstance(statement, Tile | Transform):
             yield statement.out
         for inner in children(statement):
             yield from _stored(inner)
@@ -304,7 +309,9 @@ class _Parser:
             case ast.Expr(value=ast.Call(func=ast.Name(id="__comment__"), args=[ast.Constant(value=str() as text)])):
                 return Comment(text)
             case ast.Expr(value=ast.Call(func=ast.Name(id="tile"), args=[], keywords=keywords)):
-                return self.tile(tree, {k.arg: k.value for k in keywords if k.arg})
+                return Tile(**self.primitive(Tile, tree, keywords))
+            case ast.Expr(value=ast.Call(func=ast.Name(id="fourier_real" | "fourier_complex" | "fourier_to_real" as name), args=[], keywords=keywords)):
+                return Transform(kind=name.removeprefix("fourier_"), **self.primitive(Transform, tree, keywords))
         raise self.fail(tree, "no statement of the loop IR")
 
     def alloc(self, name: str, tree: ast.AnnAssign) -> Alloc:
@@ -331,13 +338,15 @@ class _Parser:
                 return Store(name, self.expr(index, I64), self.expr(value, self.names[name]), combine)
         raise self.fail(target, "neither a register nor a buffer's element")
 
-    def tile(self, tree: ast.stmt, given: dict[str, ast.expr]) -> Tile:
-        values: dict[str, object] = {}
-        for name in fields(Tile):
+    def primitive(self, kind: type[Tile] | type[Transform], tree: ast.stmt, keywords: Sequence[ast.keyword]) -> dict[str, Any]:
+        """The fields of a statement that is printed as a call with keywords."""
+        given = {k.arg: k.value for k in keywords if k.arg}
+        values: dict[str, Any] = {}
+        for name in fields(kind):
             if name not in given:
-                if name in SEVERAL:
+                if name in SEVERAL or name == "kind":
                     continue
-                raise self.fail(tree, f"tile without {name}")
+                raise self.fail(tree, f"{kind.__name__.lower()} without {name}")
             value = given[name]
             match name:
                 case "out" | "a" | "b" | "dtype":
@@ -347,7 +356,7 @@ class _Parser:
                     values[name] = ast.literal_eval(value)
                 case _:
                     values[name] = self.expr(value)
-        return Tile(**values)  # type: ignore[arg-type]
+        return values
 
     def expr(self, tree: ast.expr, expected: DType | None = None) -> Expr:
         literal = _number(tree)

@@ -15,28 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from flowc.ir.loops import (
-    Alloc,
-    Apply,
-    Cast,
-    Const,
-    Expr,
-    For,
-    If,
-    Kernel,
-    Let,
-    Load,
-    Select,
-    Statement,
-    Store,
-    Tile,
-    Var,
-    children,
-    expressions,
-    names,
-    operands,
-    reads,
-)
+from flowc.ir.loop_walks import children, expressions, names, operands, reads
+from flowc.ir.loops import Alloc, Apply, Cast, Const, Expr, For, If, Kernel, Let, Load, Select, Statement, Store, Tile, Transform, Var
 from flowc.ir.types import I64
 from flowc.lower.invariants import hoisted
 from flowc.structs import Struct, replace
@@ -52,6 +32,8 @@ LONG = frozenset(
     ("div", "floordiv", "mod", "pow", "atan2", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan",
      "sinh", "cosh", "erf"))  # fmt: skip
 """Functions of floats that are no single instruction, or one that takes far longer than the others."""
+TRANSFORM_OPERATIONS = {"real": 74, "complex": 176, "to_real": 88}
+"""Sums and products of a `Transform`, for each lane."""
 SHORT = {"divided": 3}  # functions that are a few single instructions
 
 
@@ -107,7 +89,7 @@ class _Counter:
 
     def statement(self, s: Statement, known: dict[str, Number], lanes: int) -> Cost:
         total: Cost = {}
-        if not isinstance(s, For | Tile):  # bounds and sizes are index arithmetic
+        if not isinstance(s, For | Tile | Transform):  # bounds and sizes are index arithmetic
             for expr in expressions(s):
                 _add(total, self.expression(expr))
         match s:
@@ -142,11 +124,21 @@ class _Counter:
                 _add(total, {FLOPS: 2 * rows * columns * depth, SLOTS: rows * columns * depth})
                 _add(total, {("load", s.a): rows * depth, ("load", s.b): depth * columns})
                 _add(total, {("store", s.out): rows * columns, ("load", s.out): rows * columns * np.where(accumulate, 1, 0)})
-                for name in (s.a, s.b, s.out):
-                    if name not in self.buffers:
-                        total.pop(("load", name), None)
-                        total.pop(("store", name), None)
+                self.forget_local(total, s.a, s.b, s.out)
+            case Transform():
+                lanes, count = self.size(s.lanes, known), self.size(s.count, known)
+                operations, results = TRANSFORM_OPERATIONS[s.kind], {"real": 18, "complex": 32, "to_real": 16}[s.kind]
+                _add(total, {FLOPS: operations * lanes, SLOTS: operations * lanes, ("store", s.out): results * lanes})
+                _add(total, {("load", s.a): lanes * {"real": count, "complex": 2 * count, "to_real": 16}[s.kind]})
+                self.forget_local(total, s.a, s.out)
         return total
+
+    def forget_local(self, total: Cost, *buffers: str) -> None:
+        """Leave out what is read and written of arrays that are no kernel's argument."""
+        for name in buffers:
+            if name not in self.buffers:
+                total.pop(("load", name), None)
+                total.pop(("store", name), None)
 
     def is_multiply_add(self, s: Store) -> bool:
         """Whether a term joins a running sum in the same instruction as its product is made in."""
@@ -239,6 +231,8 @@ def _deciding(body: tuple[Statement, ...]) -> set[str]:
             case Tile():
                 for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate, s.count):
                     needed |= names(e)
+            case Transform():
+                needed |= names(s.count) | names(s.lanes)
     waiting = list(needed)
     while waiting:
         for value in lets.get(waiting.pop(), ()):

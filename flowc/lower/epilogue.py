@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowc.ir import loops
+from flowc.ir import loop_walks, loops
 from flowc.ir.function import CONSTANT
 from flowc.ir.loops import Alloc, Const, Expr, For, If, Let, Load, Statement, Store, Tile, Var
 from flowc.ir.node import Node
@@ -41,13 +41,13 @@ def _is_final(statement: Statement, out: str) -> bool:
             return isinstance(statement.accumulate, Const) and not statement.accumulate.value
         case Store() if statement.buffer == out and statement.combine is not None:
             return False
-    if any(_reads(e, out) for e in loops.expressions(statement)):
+    if any(_reads(e, out) for e in loop_walks.expressions(statement)):
         return False
-    return all(_is_final(s, out) for inner in loops.children(statement) for s in inner)
+    return all(_is_final(s, out) for inner in loop_walks.children(statement) for s in inner)
 
 
 def _reads(e: Expr, buffer: str) -> bool:
-    return isinstance(e, Load) and e.buffer == buffer or any(_reads(inner, buffer) for inner in loops.operands(e))
+    return isinstance(e, Load) and e.buffer == buffer or any(_reads(inner, buffer) for inner in loop_walks.operands(e))
 
 
 def _attach_one(k: KernelBuilder, root: Node, out: str, statement: Statement, results: list[Node], keep: bool, stops: Mapping[str, Expr]) -> Statement:
@@ -149,7 +149,7 @@ def _without(e: Expr, name: str) -> Expr | None:
 
 
 def _reads_name(e: Expr, name: str) -> bool:
-    return isinstance(e, Var) and e.name == name or any(_reads_name(inner, name) for inner in loops.operands(e))
+    return isinstance(e, Var) and e.name == name or any(_reads_name(inner, name) for inner in loop_walks.operands(e))
 
 
 def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, results: list[Node], stops: Mapping[str, Expr]) -> list[Statement]:

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from flowc.ir.loops import Apply, Const, Expr, For, If, Kernel, Let, Statement, Store, Tile, apply, bound, names, reads, walk, with_parts
+from flowc.ir.loop_walks import bound, names, reads, walk, with_parts
+from flowc.ir.loops import Apply, Const, Expr, For, If, Kernel, Let, Statement, Store, Tile, Transform, apply
 from flowc.ir.types import F32, F64
 from flowc.lower.row_groups_cpu import GROUPED
 from flowc.structs import replace
@@ -64,7 +65,7 @@ def _statements(body: Iterable[Statement]) -> tuple[Statement, ...]:
 def _statement(s: Statement) -> tuple[Statement, ...]:
     """A statement, behind what goes before it."""
     match s:
-        case For() if not any(isinstance(inner, For | Tile) for inner in walk(s.body)):
+        case For() if not any(isinstance(inner, For | Tile | Transform) for inner in walk(s.body)):
             once, rest = hoisted(s)
             loop = replace(s, body=rest)
             return (*once, with_parts(loop, partial(_divided, changing=_changing(loop))) if _is_long(loop) else loop)

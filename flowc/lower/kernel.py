@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flowc.ir import loops
+from flowc.ir import loop_walks, loops
 from flowc.ir.dims import Dim, Shape, symbols
 from flowc.ir.function import Function
 from flowc.ir.loops import Alloc, Buffer, Comment, Const, Expr, For, If, Kernel, Load, Statement, Store, Var, extent
@@ -87,7 +87,7 @@ def unique_name(name: str, taken: set[str]) -> str:
 
 def free_names(body: tuple[Statement, ...]) -> set[str]:
     """Names that are read but never bound: the extents that the code uses."""
-    return loops.used(body) - set(loops.bound(body))
+    return loop_walks.used(body) - set(loop_walks.bound(body))
 
 
 def spread(index: Index, shape: Shape) -> Index:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flowc.ir import loops
+from flowc.ir import loop_walks
 from flowc.ir.dims import Dim, Sym, substitute, symbols
 from flowc.ir.function import Function
 from flowc.ir.loops import NestPlan
@@ -41,7 +41,7 @@ def nest_plan(root: Node, operands: Sequence[str], out: str, unique: Callable[[s
     made = lowering.build(list(buffers), "$out", [t.substitute(stand_ins) for t in types], root.tensor.substitute(stand_ins), attrs)
     plan = made if isinstance(made, NestPlan) else NestPlan(tuple(made))
     names = {**dict(zip(buffers, operands, strict=True)), "$out": out, **{f"${s}": s for s in extents}}
-    for name in dict.fromkeys((*(name for name, _, _ in plan.workspaces), *loops.bound(plan.statements))):
+    for name in dict.fromkeys((*(name for name, _, _ in plan.workspaces), *loop_walks.bound(plan.statements))):
         names[name] = unique(name.replace("$out", out))
     back: dict[str, Dim] = {f"${s}": Sym.named(s) for s in extents}
     workspaces = tuple((names[name], dtype, substitute(size, back)) for name, dtype, size in plan.workspaces)
@@ -56,6 +56,6 @@ def _attribute(value: Any, stand_ins: Mapping[str, Dim]) -> Any:
 
 def _renamed(item: Any, names: Mapping[str, str]) -> Any:
     """A statement or expression with other names, in all that is in it."""
-    made = loops.with_parts(item, lambda part: _renamed(part, names))
+    made = loop_walks.with_parts(item, lambda part: _renamed(part, names))
     changed = {field: names[old] for field in _NAMES.intersection(fields(made)) if (old := getattr(made, field)) in names}
     return replace(made, **changed) if changed else made

@@ -19,10 +19,10 @@ from __future__ import annotations
 import math
 
 from flowc.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
-from flowc.ir.loops import Alloc, Barrier, Expr, For, Let, Load, Statement, Store, Tile, extent, index, select
+from flowc.ir.loops import Barrier, Expr, For, Let, Load, Statement, Store, Tile, extent, index, select
 from flowc.ir.types import F32
-from flowc.ops.frequencies import CHANNELS, CONJUGATE, FREQUENCIES, PLAIN, SIZE, Parts, Seen, Seens, from_frequencies, to_frequencies
-from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, pitch
+from flowc.ops.frequencies import FREQUENCIES, SCALE, SIZE, Rows, Seen, Spectrum, block_of, filled, from_frequencies, of_images, to_frequencies
+from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles
 from flowc.ops.tiles import ZERO, blocks, larger, over, part_of, serial, smaller, unit, var, vector
 from flowc.ops.windows import WindowAxis, image_place, known
 from flowc.structs import Struct
@@ -83,7 +83,7 @@ class Fourier(Struct):
         """Of an image, for each pair of channels, in multiplications of a direct sum."""
         tiles = math.prod(-(-n // axis.apart) for n, axis in zip(self.places, (self.rows, self.columns), strict=True))
         (ci, co), numbers = self.channels, 3 * FREQUENCIES
-        read = numbers * (READ_COST if numbers * ci * co <= KEPT else FAR_READ_COST) / _most_tiles(2 * ci, 2 * _part(co))
+        read = numbers * (READ_COST if numbers * ci * co <= KEPT else FAR_READ_COST) / _most_tiles(2 * filled(ci), 2 * block_of(co))
         return tiles * (4 * FREQUENCIES * PRODUCT_COST + read)
 
     def least_images(self, direct: int) -> int:
@@ -91,11 +91,11 @@ class Fourier(Struct):
         return max(math.ceil(WEIGHT_COST / (direct - self.cost)), 1) if direct > self.cost else 1
 
     @property
-    def pixels(self) -> Seens:
+    def pixels(self) -> tuple[Seen, Seen]:
         return self.rows.pixels, self.columns.pixels
 
     @property
-    def changes(self) -> Seens:
+    def changes(self) -> tuple[Seen, Seen]:
         return self.rows.changes, self.columns.changes
 
     @property
@@ -107,65 +107,60 @@ class Fourier(Struct):
 
     def slide(self, out: str, images: Images, filter: str, batch: Dim, co: int) -> tuple[list[Statement], Spaces]:
         """The convolution of images with a filter [height, width, channels in, channels out], and its workspaces."""
-        ci, tiles, part = images.channels, self.tiles(batch), _part(co)
-        group = Group(tiles, _most_tiles(2 * ci, 2 * part))
-        left, products = Spectrum("tiles_in", group.most, 2, ci), Spectrum("products", group.most, 2, part)
+        ci, tiles, part, wide = images.channels, self.tiles(batch), block_of(co), filled(images.channels)
+        group = Group(tiles, _most_tiles(2 * wide, 2 * part))
+        left, products = Spectrum("tiles_in", group.most, 2, wide), Spectrum("products", group.most, 2, part)
         right = Spectrum(f"{out}_weights", ci, 3, part)
         block, t = var("column_block"), var("t")
         tile = Tile(
-            out=products.buffer, a=left.buffer, b=right.buffer, out_at=ZERO, a_at=ZERO, b_at=block * right.size + part,
-            rows=group.here, columns=index(2 * part), outer=index(2), inner=index(ci), out_row=index(2 * part), a_row=index(2 * ci), a_outer=index(ci),
+            out=products.buffer, a=left.buffer, b=right.buffer, out_at=ZERO, a_at=ZERO, b_at=block * right.size + part, rows=group.here,
+            columns=index(2 * part), outer=index(2), inner=index(ci), out_row=index(2 * part), a_row=index(2 * wide), a_outer=index(wide),
             a_inner=index(1), b_unit=index(unit(F32)), b_column=index(1), b_outer=index(-part), b_inner=index(3 * part), accumulate=ZERO,
             dtype=F32, block=(group.most, 2 * part), count=index(FREQUENCIES), out_step=index(products.step), a_step=index(left.step),
             b_step=index(right.step),
         )  # fmt: skip
+        first, (height, width) = block * part, self.places
+        lanes = part_of(index(co), first, part)
+
+        def product(frequency: Expr, which: int) -> Expr:
+            return Load(products.buffer, products.at(frequency, t, which) + var("lane"), F32)
+
+        def stored(p: Expr, line: str) -> Statement:
+            place = image_place(var("tile_image"), var("tile_y") + p, var("tile_x") + var("q"), height, width, co) + first + var("lane")
+            store = vector("lane", lanes, Store(out, place, Load(line, var("q") * part + var("lane"), F32) * SCALE))
+            return serial("q", part_of(index(width), var("tile_x"), tiles.apart[1]), store)
+
+        rows = part_of(index(height), var("tile_y"), tiles.apart[0])
+        back = from_frequencies("out", part, rows, product, products, products.at(0, t, 0), stored)
         body = (
-            left.space, group.over(*left.of_images(Channels.all_of(images), tiles, self.pixels, PLAIN, t, "in")),
-            serial(block.name, blocks(co, part), products.space, tile, group.over(*self._back(out, products, tiles, t, block * part, co))),
+            left.space, group.over(*of_images(Channels.all_of(images), tiles, self.pixels, left, t, is_turned=False)),
+            serial(block.name, blocks(co, part), products.space, tile, group.over(*back)),
         )  # fmt: skip
         space = (right.buffer, F32, -(-co // part) * right.size)
-        return [right.of_filter(filter, self.window, co), Barrier(), over((("group", extent(group.count)),), body)], [space]
-
-    def _back(self, out: str, products: Spectrum, tiles: Tiles, tile: Expr, first: Expr, co: int) -> list[Statement]:
-        """The places of a tile that lie in the image, from their frequencies: for channels from `first` on."""
-        most, (height, width), (rows, columns) = products.channels, self.places, tiles.apart
-        lanes = part_of(index(co), first, most)
-
-        def frequency(f: Expr, part: int) -> Expr:
-            return Load(products.buffer, products.at(f, tile, part) + var("out_lane"), F32)
-
-        def kept(q: int, x: Expr) -> Store:
-            return Store("row_out", var("out_lane") + q * most, x)
-
-        y, x = var("tile_y") + var("p"), var("tile_x") + var("q")
-        place = image_place(var("tile_image"), y, x, height, width, co) + first + var("lane")
-        stored = vector("lane", lanes, Store(out, place, Load("row_out", var("q") * most + var("lane"), F32)))
-        spaces, down, along = from_frequencies("out", lanes, most, tiles.apart, frequency, var("p"), kept)
-        each = serial("p", part_of(index(height), var("tile_y"), rows), along, serial("q", part_of(index(width), var("tile_x"), columns), stored))
-        return [*spaces, Alloc("row_out", F32, size=columns * most), *down, each]
+        return [_weights(right, filter, self.window, co), Barrier(), over((("group", extent(group.count)),), body)], [space]
 
     def filter_gradient(self, out: str, images: Images, changes: Images, batch: Dim) -> tuple[list[Statement], Spaces]:
         """The gradient to the filter; changes: the cotangent, as images. Chunks of the batch in parallel, and blocks of channels out."""
-        ci, co, tiles, part = images.channels, changes.channels, self.tiles(batch), _part(changes.channels)
-        most = _most_tiles(2 * ci, 3 * part)
-        left, right = Spectrum("tiles_in", most, 2, ci), Spectrum("tiles_ct", most, 3, part)
+        ci, co, tiles, part, wide = images.channels, changes.channels, self.tiles(batch), block_of(changes.channels), filled(images.channels)
+        most = _most_tiles(2 * wide, 3 * part)
+        left, right = Spectrum("tiles_in", most, 2, wide), Spectrum("tiles_ct", most, 3, part)
         sums = Spectrum(f"{out}_sums", ci, 2, part)
         chunk, block, t = var("chunk"), var("column_block"), var("t")
         total, begin = extent(tiles.count), var("begin")
         here = smaller(var("end") - begin, most)
-        own = (chunk * -(-co // part) + block) * sums.size
         tile = Tile(
-            out=sums.buffer, a=left.buffer, b=right.buffer, out_at=own, a_at=ZERO, b_at=index(part), rows=index(ci), columns=index(2 * part),
-            outer=index(2), inner=here, out_row=index(2 * part), a_row=index(1), a_outer=index(ci), a_inner=index(2 * ci), b_unit=index(unit(F32)),
-            b_column=index(1), b_outer=index(-part), b_inner=index(3 * part), accumulate=select(var("group") > 0, index(1), ZERO), dtype=F32,
-            block=(ci, 2 * part), count=index(FREQUENCIES), out_step=index(sums.step), a_step=index(left.step), b_step=index(right.step),
+            out=sums.buffer, a=left.buffer, b=right.buffer, out_at=(chunk * -(-co // part) + block) * sums.size, a_at=ZERO, b_at=index(part),
+            rows=index(ci), columns=index(2 * part), outer=index(2), inner=here, out_row=index(2 * part), a_row=index(1), a_outer=index(wide),
+            a_inner=index(2 * wide), b_unit=index(unit(F32)), b_column=index(1), b_outer=index(-part), b_inner=index(3 * part),
+            accumulate=select(var("group") > 0, index(1), ZERO), dtype=F32, block=(ci, 2 * part), count=index(FREQUENCIES),
+            out_step=index(sums.step), a_step=index(left.step), b_step=index(right.step),
         )  # fmt: skip
-        channels = Channels(changes, block * part, part_of(index(co), block * part, part), part)
+        cotangents = Channels(changes, block * part, part_of(index(co), block * part, part), part)
         place = tiles.places_of(begin + t)
         each = (
             Let("begin", var("start") + var("group") * most),
-            serial(t.name, here, *place, *left.of_images(Channels.all_of(images), tiles, self.pixels, PLAIN, t, "in")),
-            serial(t.name, here, *place, *right.of_images(channels, tiles, self.changes, CONJUGATE, t, "ct")), tile,
+            serial(t.name, here, *place, *of_images(Channels.all_of(images), tiles, self.pixels, left, t, is_turned=False)),
+            serial(t.name, here, *place, *of_images(cotangents, tiles, self.changes, right, t, is_turned=True)), tile,
         )  # fmt: skip
         groups = larger((var("end") - var("start") + (most - 1)) // most, 1)  # without any tile the sums are zero
         body = (
@@ -176,23 +171,37 @@ class Fourier(Struct):
         return [over(grid, body), Barrier(), self._weights_back(out, sums, ci, co)], [space]
 
     def _weights_back(self, out: str, sums: Spectrum, ci: int, co: int) -> For:
-        width, part = unit(F32), sums.channels
-        first = var("panel") * width
-        lanes = part_of(index(co), first, width)
-        block, chunk = first // part, -(-co // part) * sums.size
+        """`out[row, column, channel in, channel out]` from what the chunks summed up."""
+        part, block, c = sums.channels, var("column_block"), var("c")
+        chunk, first = -(-co // part) * sums.size, block * part
 
-        def frequency(f: Expr, which: int) -> Expr:
-            place = block * sums.size + sums.at(f, var("c"), which) + first % part + var("w_lane")
+        def summed(frequency: Expr, which: int) -> Expr:
+            place = block * sums.size + sums.at(frequency, c, which) + var("lane")
             total: Expr = Load(sums.buffer, place, F32)
             for number in range(1, CHUNKS):
                 total = total + Load(sums.buffer, place + number * chunk, F32)
             return total
 
-        def stored(q: int, x: Expr) -> Store:
-            return Store(out, ((var("p") * self.window[1] + q) * ci + var("c")) * co + first + var("w_lane"), x * (1 / SIZE**2))
+        def stored(p: Expr, line: str) -> Statement:
+            place = ((p * self.window[1] + var("q")) * ci + c) * co + first + var("lane")
+            store = vector("lane", part_of(index(co), first, part), Store(out, place, Load(line, var("q") * part + var("lane"), F32) * SCALE))
+            return serial("q", index(self.window[1]), store)
 
-        spaces, down, along = from_frequencies("w", lanes, width, self.window, frequency, var("p"), stored)
-        return over((("c", index(ci)), ("panel", blocks(co, width))), (*spaces, *down, serial("p", index(self.window[0]), along)))
+        body = from_frequencies("w", part, index(self.window[0]), summed, None, ZERO, stored)
+        return over(((c.name, index(ci)), (block.name, blocks(co, part))), body)
+
+
+def _weights(target: Spectrum, filter: str, window: tuple[int, int], co: int) -> For:
+    """A parallel loop that transforms weights, a channel in and a block of channels out at a time."""
+    ci, most, c, block = target.tiles, target.channels, var("c"), var("column_block")
+    first = block * most
+
+    def row(i: Expr) -> tuple[list[Let], Rows]:
+        return [], Rows(filter, (i * (window[1] * ci) + c) * co + first, index(ci * co), ZERO, index(window[1]))
+
+    lanes, at = part_of(index(co), first, most), block * target.size + target.at(0, c, 0)
+    made = to_frequencies("w", Seen(0, window[0]), row, lanes, most, co % most == 0, target, at, is_turned=True)
+    return over(((c.name, index(ci)), (block.name, blocks(co, most))), made)
 
 
 class Group:
@@ -213,89 +222,6 @@ class Group:
 def _most_tiles(*numbers: int) -> int:
     """Tiles of a group that leave room for so many numbers of each frequency of a tile."""
     return max(1, min(MOST_TILES, SPACE // (FREQUENCIES * sum(numbers))))
-
-
-def _part(channels: int) -> int:
-    """Channels out in a block: a multiple of a panel's."""
-    panels = -(-channels // unit(F32))
-    most = CHANNELS // unit(F32)
-    return -(-panels // -(-panels // most)) * unit(F32)
-
-
-# frequencies in memory
-
-
-class Spectrum(Struct):
-    """`buffer[frequency, tile, part, channel]` of so many tiles."""
-
-    buffer: str
-    tiles: int
-    parts: int
-    channels: int
-
-    @property
-    def step(self) -> int:
-        """From one frequency to the next."""
-        return pitch(self.tiles * self.parts * self.channels)
-
-    @property
-    def size(self) -> int:
-        return self.step * FREQUENCIES
-
-    @property
-    def space(self) -> Alloc:
-        return Alloc(self.buffer, F32, size=self.size)
-
-    def at(self, frequency: Expr, tile: Expr, part: int) -> Expr:
-        return frequency * self.step + tile * (self.parts * self.channels) + part * self.channels
-
-    def of_images(self, source: Channels, tiles: Tiles, seen: Seens, parts: Parts, tile: Expr, name: str) -> list[Statement]:
-        """Transforms a tile, whose place has names; `tile`: its number here."""
-        images, most = source.images, min(source.most, CHANNELS)
-        rows, columns = seen
-        block, lane, row = var(f"{name}_block"), var(f"{name}_lane"), var(f"{name}_row")
-        first = block * most if source.most > most else ZERO
-        lanes = part_of(source.count, first, most) if source.most > most else source.count
-        spaces: list[Statement] = []
-        ready: list[Statement] = []
-        begins = [s.first - b for s, b in zip(seen, images.before, strict=True)]
-        if tiles.each == 1 and all(n >= 0 and n + s.count <= extent for n, s, extent in zip(begins, seen, images.extents, strict=True)):
-            y = row + begins[0]
-
-            def pixel(column: int) -> Expr:
-                x = index(column - images.before[1])
-                return Load(images.buffer, image_place(var("tile_image"), y, x, *images.extents, images.channels) + source.first + first + lane, F32)
-        else:
-            line = f"{name}_line"
-            spaces.append(Alloc(line, F32, size=SIZE * most))
-            part = Channels(images, source.first + first, lanes, most)
-            ready.append(tiles.framed(part, line, row + rows.first, columns.first + columns.count, name))
-
-            def pixel(column: int) -> Expr:
-                return Load(line, index(column * most) + lane, F32)
-
-        def stored(f: Expr, which: int, x: Expr) -> Store:
-            return Store(self.buffer, self.at(f, tile, which) + first + lane, x)
-
-        is_cut = images.channels % self.channels != 0
-        made = to_frequencies(name, lanes, most, seen, pixel, parts, stored, ready, is_cut)
-        return [*spaces, serial(block.name, index(-(-source.most // most)), *made)] if source.most > most else [*spaces, *made]
-
-    def of_filter(self, filter: str, window: tuple[int, int], co: int) -> For:
-        """A parallel loop over channels in, and blocks of channels out, that transforms their weights: `buffer[block, frequency, channel in, part, ...]`."""
-        most, lane, block = self.channels, var("w_lane"), var("column_block")
-        first = block * most
-
-        def weight(column: int) -> Expr:
-            place = ((var("w_row") * window[1] + column) * self.tiles + var("c")) * co + first
-            return Load(filter, place + lane, F32) * (1 / SIZE**2)
-
-        def stored(f: Expr, which: int, x: Expr) -> Store:
-            return Store(self.buffer, block * self.size + self.at(f, var("c"), which) + lane, x)
-
-        seen = Seen(0, window[0]), Seen(0, window[1])
-        made = to_frequencies("w", part_of(index(co), first, most), most, seen, weight, CONJUGATE, stored, (), co % most != 0)
-        return over((("c", index(self.tiles)), (block.name, blocks(co, most))), made)
 
 
 __all__ = ["Circle", "Fourier"]

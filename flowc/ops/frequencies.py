@@ -1,34 +1,30 @@
-"""Tiles of 16 x 16 pixels to frequencies and back, as loops: along the rows, then along the columns, a vector of channels at a time.
+"""Tiles of 16 x 16 pixels to frequencies and back, as loops of `Transform`s: along the rows, then along the columns, many channels at a time.
 
-    to_frequencies("in", lanes, most=32, seen, pixel, PLAIN, stored)   ->   for in_row: for in_lane: in_bins[row, part, column] = ...
-                                                                            for in_column: for in_lane: in_found[part, k] = ...
-                                                                                           for in_k: for in_lane: (what `stored` says)
+    for row: fourier_real(out=bins, a=image)             # bins[row, part, column]: columns 0 to 8 say all of a row of real numbers
+    for column: fourier_complex(out=spectrum, a=bins)    # spectrum[frequency, tile, part, channel]
 
-Of the frequencies of real numbers half are the conjugates of others, so only columns 0 to 8 are computed, and of columns 0 and 8, which are real
-themselves, only frequencies 0 to 8: 130 in all. Frequencies go through an array of their own before they are stored: LLVM makes vectors of a loop
-only where it sees that its 32 stores are 32 places.
+Of the frequencies of real numbers half are the conjugates of others: so only 9 columns are kept, and of columns 0 and 8, which are real themselves,
+9 frequencies: 130 in all. Channels are filled up with zeros to a multiple of 16, which is what transforms take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
-from flowc.ir.loops import Alloc, Expr, For, Let, Load, Statement, Store, Var, index, lift, select, used
-from flowc.ir.types import F32
-from flowc.ops.butterflies import Number, Part, Straight, Term
-from flowc.ops.tiles import ZERO, larger, serial, var, vector
+from flowc.ir.loops import Alloc, Expr, Let, Load, Operand, Statement, Store, Transform, Var, index, lift, select
+from flowc.ir.types import F32, I64
+from flowc.ops.image_tiles import Channels, Tiles, pitch
+from flowc.ops.tiles import ZERO, larger, part_of, serial, smaller, unit, var, vector
+from flowc.ops.windows import image_place, within
 from flowc.structs import Struct
 
 SIZE = 16  # pixels of a tile along each axis
 HALF = SIZE // 2
 COLUMNS = HALF + 1  # of a tile's frequencies: the others are conjugates of these
 FREQUENCIES = (HALF - 1) * SIZE + 2 * COLUMNS
+SLACK = SIZE - COLUMNS  # frequencies behind the last: the last column is written as if all of it were needed
 CHANNELS = 32  # transformed at a time: a tile's rows of so many channels stay in the first cache
-
-Parts = tuple[tuple[int, float], ...]  # which of a complex number's parts are stored, 0 the real one, and times what
-PLAIN: Parts = ((0, 1.0), (1, 1.0))
-CONJUGATE: Parts = ((1, 1.0), (0, 1.0), (1, -1.0))  # the last two are the conjugate, the first two i times that
+SCALE = 1 / SIZE**2  # what two inverses of so many numbers leave to do
 
 
 class Seen(Struct):
@@ -37,128 +33,170 @@ class Seen(Struct):
     first: int
     count: int
 
-    def inside(self) -> range:
-        return range(self.first, self.first + self.count)
+
+class Spectrum(Struct):
+    """`buffer[frequency, tile, part, channel]` of so many tiles (or lines of a filter) and channels, filled up."""
+
+    buffer: str
+    tiles: int
+    parts: int
+    channels: int
+
+    @property
+    def step(self) -> int:
+        """From one frequency to the next."""
+        return pitch(self.tiles * self.parts * self.channels)
+
+    @property
+    def size(self) -> int:
+        return self.step * (FREQUENCIES + SLACK)
+
+    @property
+    def space(self) -> Alloc:
+        return Alloc(self.buffer, F32, size=self.size)
+
+    def at(self, frequency: Operand, tile: Expr, part: int) -> Expr:
+        return lift(frequency, I64) * self.step + tile * (self.parts * self.channels) + part * self.channels
 
 
-Seens = tuple[Seen, Seen]  # along rows and columns
+def block_of(channels: int) -> int:
+    """Channels of equal blocks, each at most `CHANNELS`, filled up to a multiple of 16."""
+    each = -(-channels // -(-channels // CHANNELS))
+    return -(-each // unit(F32)) * unit(F32)
+
+
+def filled(channels: int) -> int:
+    """Channels of all blocks."""
+    return -(-channels // block_of(channels)) * block_of(channels)
+
+
+class Rows(Struct):
+    """Where a tile's rows come from: `count` numbers, `step` apart, from the place `first` of the tile on; all others are zero."""
+
+    buffer: str
+    at: Expr
+    step: Expr
+    first: Expr
+    count: Expr
 
 
 def to_frequencies(
-    name: str, lanes: Expr, most: int, seen: Seens, pixel: Callable[[int], Expr], parts: Parts,
-    stored: Callable[[Expr, int, Expr], Store], ready: Sequence[Statement] = (), is_cut: bool = False,
+    name: str, rows: Seen, row: Callable[[Expr], tuple[list[Let], Rows]], lanes: Expr, most: int, is_filled: bool, target: Spectrum, at: Expr, is_turned: bool
 ) -> list[Statement]:  # fmt: skip
-    """The frequencies of a tile, `most` channels at the most: along its rows, then along the columns of what that gives.
+    """The frequencies of a tile, in `lanes` channels of at most `most`.
 
-    pixel(column): the value there in row `{name}_row` of those seen; stored(frequency, which, x): puts one of `parts` where it belongs; ready: what
-    goes before each row; is_cut: there are fewer lanes than `most`, and zeros for the others are stored. All for the lane `{name}_lane`.
+    rows: those that may hold numbers; row(i): names, and where row i of these comes from; is_filled: there are `most` channels, a multiple of 16; at:
+    where in `target` the tile's numbers are. is_turned: three parts are stored, imaginary, real, -imaginary, of which the last two are the
+    conjugate and the first two i times the conjugate; else two, real and imaginary.
     """
-    rows, columns = seen
-    lane = var(f"{name}_lane")
-    bins, found = _Bins(f"{name}_bins", COLUMNS, most, lane), _Bins(f"{name}_found", SIZE, most, lane)
-    row, column, k = var(f"{name}_row"), var(f"{name}_column"), var(f"{name}_k")
-    values: dict[str, Expr] = {f"{name}_in{j}": pixel(j) for j in columns.inside()}
-    s = Straight(f"{name}_r")
-    numbers = s.real([_term(f"{name}_in{j}", values) for j in range(SIZE)])
-    along = serial(row.name, index(rows.count), *ready, _straight(name, lanes, values, s, _all(bins.store(row, index(j), x) for j, x in enumerate(numbers))))
+    bins, line, i, column = f"{name}_bins", f"{name}_line", var(f"{name}_row"), var(f"{name}_column")
+    lets, source = row(i)
+    made: list[Statement] = [Alloc(bins, F32, size=rows.count * 2 * COLUMNS * most)]
+    before: list[Statement] = list(lets)
+    if not is_filled:
+        made += [Alloc(line, F32, size=SIZE * most), vector("lane", index(SIZE * most), Store(line, var("lane"), lift(0, F32)))]
+        pixel, lane = var("pixel"), var("lane")
+        copied = Store(line, pixel * most + lane, Load(source.buffer, source.at + pixel * source.step + lane, F32))
+        before.append(serial(pixel.name, source.count, vector(lane.name, lanes, copied)))
+        source = Rows(line, ZERO, index(most), source.first, source.count)
+    along = Transform(
+        kind="real", out=bins, out_at=i * (2 * COLUMNS * most), out_step=index(most), out_part=index(COLUMNS * most), a=source.buffer, a_at=source.at,
+        a_step=source.step, a_part=ZERO, first=source.first, count=source.count, lanes=index(most), dtype=F32,
+    )  # fmt: skip
+    down = Transform(
+        kind="complex", out=target.buffer, out_at=at + first_of(column) * target.step + (target.channels if is_turned else 0), out_step=index(target.step),
+        out_part=index(-target.channels if is_turned else target.channels), a=bins, a_at=column * most, a_step=index(2 * COLUMNS * most),
+        a_part=index(COLUMNS * most), first=index(rows.first), count=index(rows.count), lanes=index(most), dtype=F32,
+    )  # fmt: skip
+    made += [serial(i.name, index(rows.count), *before, along), serial(column.name, index(COLUMNS), down)]
+    if is_turned:
+        f, lane = var(f"{name}_frequency"), var("lane")
+        imaginary = at + f * target.step + lane
+        negated = Store(target.buffer, imaginary + 2 * target.channels, lift(0, F32) - Load(target.buffer, imaginary, F32))
+        made.append(serial(f.name, index(FREQUENCIES), vector(lane.name, index(most), negated)))
+    return made
 
-    values = {f"{name}_in{j}_{part}": bins.load(index(j - rows.first), column, part) for j in rows.inside() for part in (0, 1)}
-    s = Straight(f"{name}_c")
-    numbers = s.complex([(_term(f"{name}_in{j}_0", values), _term(f"{name}_in{j}_1", values)) for j in range(SIZE)], -1)
-    down = _straight(name, lanes, values, s, _all(found.store(ZERO, index(j), x) for j, x in enumerate(numbers)))
-    copied = index(most) if is_cut else lanes
-    copies = [vector(lane.name, copied, stored(_first(column) + k, which, found.load(ZERO, k, part) * sign)) for which, (part, sign) in enumerate(parts)]
-    zeros = [vector(lane.name, index(2 * SIZE * most), Store(found.buffer, lane, lift(0, F32)))] if is_cut else []
-    return [
-        bins.space(rows.count), found.space(1), *zeros, along,
-        serial(column.name, index(COLUMNS), down, serial(k.name, select(_is_edge(column), COLUMNS, index(SIZE)), *copies)),
+
+def image_rows(source: Channels, tiles: Tiles, seen: tuple[Seen, Seen], i: Expr) -> tuple[list[Let], Rows]:
+    """Row i of those that are seen of a tile whose place has names (`Tiles.places_of`)."""
+    images, (rows, columns) = source.images, seen
+    (height, width), (above, left) = images.extents, images.before
+    begins = rows.first - above, columns.first - left
+    if tiles.each == 1 and all(n >= 0 and n + s.count <= extent for n, s, extent in zip(begins, seen, images.extents, strict=True)):
+        place = image_place(var("tile_image"), i + begins[0], index(begins[1]), height, width, images.channels)
+        return [], Rows(images.buffer, place + source.first, index(images.channels), index(columns.first), index(columns.count))
+    y, first, count = var("pixel_row"), var("first_column"), var("columns")
+    end = smaller(width + left - var("tile_x"), columns.first + columns.count)
+    lets = [
+        Let(y.name, var("tile_y") + i + begins[0]), Let(first.name, larger(left - var("tile_x"), columns.first)),
+        Let(count.name, select(within(y, index(height)), larger(end - first, 0), ZERO)),
     ]  # fmt: skip
+    place = image_place(var("tile_image"), y, var("tile_x") + first - left, height, width, images.channels)
+    return lets, Rows(images.buffer, place + source.first, index(images.channels), first, count)
+
+
+def of_images(source: Channels, tiles: Tiles, seen: tuple[Seen, Seen], target: Spectrum, tile: Expr, is_turned: bool) -> list[Statement]:
+    """Transforms a tile, whose place has names, into `target`, where its number is `tile`: `CHANNELS` at a time."""
+    name, most = target.buffer, block_of(source.most)
+    block = var(f"{name}_block")
+    first = block * most
+    lanes = part_of(source.count, first, most)
+    part = Channels(source.images, source.first + first, lanes, most)
+    is_filled = source.most % most == 0 and source.images.channels % most == 0
+    made = to_frequencies(
+        name, seen[0], lambda i: image_rows(part, tiles, seen, i), lanes, most, is_filled, target, target.at(0, tile, 0) + first, is_turned
+    )  # fmt: skip
+    return [serial(block.name, index(-(-source.most // most)), *made)]
 
 
 def from_frequencies(
-    name: str, lanes: Expr, most: int, wanted: tuple[int, int], frequency: Callable[[Expr, int], Expr], row: Expr, stored: Callable[[int, Expr], Store],
-) -> tuple[list[Statement], list[Statement], Statement]:  # fmt: skip
-    """The inverse, times 16 * 16: its arrays, what goes along the columns, and what goes along row `row` after that.
+    name: str, most: int, rows: Expr, value: Callable[[Expr, int], Expr], source: Spectrum | None, at: Expr, stored: Callable[[Expr, str], Statement]
+) -> list[Statement]:  # fmt: skip
+    """The inverse, times 16 * 16, of `rows` rows from the first on.
 
-    wanted: so many rows and columns of the tile, from the first on; frequency(f, part): the number there; stored(column, x): puts a result where it
-    belongs. All for the lane `{name}_lane`.
+    value(frequency, part): the number there of lane `lane`; source, at: the spectrum that holds these, and where a tile's begin, or None where a number
+    has to be computed; stored(row, line): puts a row's numbers, `line[column, lane]`, where they belong.
     """
-    bins = _Bins(f"{name}_bins", COLUMNS, most, var(f"{name}_lane"))
-    column = var(f"{name}_column")
-    first = _first(column)
-    values: dict[str, Expr] = {}
-    for k in range(SIZE):
-        at = first + (k if k <= HALF else select(_is_edge(column), SIZE - k, index(k)))
-        values |= {f"{name}_in{k}_0": frequency(at, 0), f"{name}_in{k}_1": frequency(at, 1)}
-        if k > HALF:
-            values[f"{name}_in{k}_1"] = values[f"{name}_in{k}_1"] * Var(f"{name}_mirrored", F32)
-    s = Straight(f"{name}_c")
-    numbers = s.complex([(_term(f"{name}_in{k}_0", values), _term(f"{name}_in{k}_1", values)) for k in range(SIZE)], 1)
-    mirrored = Let(f"{name}_mirrored", select(_is_edge(column), lift(-1, F32), lift(1, F32)))
-    down = _straight(name, lanes, values, s, _all(bins.store(index(j), column, x) for j, x in enumerate(numbers[: wanted[0]])))
+    bins, found, line = f"{name}_bins", f"{name}_found", f"{name}_line"
+    column, k, lane, p = var(f"{name}_column"), var(f"{name}_k"), var("lane"), var("p")
 
-    values = {f"{name}_in{k}_{part}": bins.load(row, index(k), part) for k in range(COLUMNS) for part in (0, 1)}
-    s = Straight(f"{name}_r")
-    ends = (0, HALF)
-    reals = s.to_real([(_term(f"{name}_in{k}_0", values), None if k in ends else _term(f"{name}_in{k}_1", values)) for k in range(COLUMNS)])
-    along = _straight(name, lanes, values, s, [stored(q, _value(x)) for q, x in enumerate(reals[: wanted[1]])])
-    return [bins.space(wanted[0])], [serial(column.name, index(COLUMNS), mirrored, down)], along
+    def down(column: Expr, a: str, at: Expr, step: int, part: int) -> Transform:
+        """With parts exchanged, and so backwards."""
+        return Transform(
+            kind="complex", out=bins, out_at=column * most + COLUMNS * most, out_step=index(2 * COLUMNS * most), out_part=index(-COLUMNS * most), a=a,
+            a_at=at + part, a_step=index(step), a_part=index(-part), first=ZERO, count=index(SIZE), lanes=index(most), dtype=F32,
+        )  # fmt: skip
 
+    def copied(column: Expr, is_mirrored: Expr) -> list[Statement]:
+        """All frequencies of a column in `found[k, part, lane]`, the mirrored ones as conjugates of the others; then its inverse."""
+        lets = [
+            Let("frequency", first_of(column) + select(is_mirrored, SIZE - k, k)), Let("sign", select(is_mirrored, lift(-1, F32), lift(1, F32))),
+        ]  # fmt: skip
+        parts = value(var("frequency"), 0), value(var("frequency"), 1) * Var("sign", F32)
+        copies = [vector(lane.name, index(most), Store(found, (k * 2 + part) * most + lane, x)) for part, x in enumerate(parts)]
+        return [serial(k.name, index(SIZE), *lets, *copies), down(column, found, ZERO, 2 * most, most)]
 
-class _Bins(NamedTuple):
-    """`buffer[row, part, column, lane]`, local to a thread: what lies between two transforms."""
-
-    buffer: str
-    columns: int
-    most: int
-    lane: Expr
-
-    def space(self, rows: int) -> Alloc:
-        return Alloc(self.buffer, F32, size=rows * 2 * self.columns * self.most)
-
-    def at(self, row: Expr, column: Expr, part: int) -> Expr:
-        return ((row * 2 + part) * self.columns + column) * self.most + self.lane
-
-    def load(self, row: Expr, column: Expr, part: int) -> Expr:
-        return Load(self.buffer, self.at(row, column, part), F32)
-
-    def store(self, row: Expr, column: Expr, number: Number) -> list[Store]:
-        return [Store(self.buffer, self.at(row, column, part), _value(x)) for part, x in enumerate(number)]
+    edge = var(f"{name}_edge")
+    made: list[Statement] = [
+        Alloc(bins, F32, size=SIZE * 2 * COLUMNS * most), Alloc(found, F32, size=SIZE * 2 * most), Alloc(line, F32, size=SIZE * most),
+    ]  # fmt: skip
+    if source is None:
+        made.append(serial(column.name, index(COLUMNS), *copied(column, (column % HALF).eq(0) & (k > HALF))))
+    else:
+        inner = down(column + 1, source.buffer, at + first_of(column + 1) * source.step, source.step, source.channels)
+        made += [serial(column.name, index(HALF - 1), inner), serial(edge.name, index(2), *copied(edge * HALF, k > HALF))]
+    along = Transform(
+        kind="to_real", out=line, out_at=ZERO, out_step=index(most), out_part=ZERO, a=bins, a_at=p * (2 * COLUMNS * most), a_step=index(most),
+        a_part=index(COLUMNS * most), first=ZERO, count=index(COLUMNS), lanes=index(most), dtype=F32,
+    )  # fmt: skip
+    return [*made, serial(p.name, rows, along, stored(p, line))]
 
 
-def _all(groups: Iterable[list[Store]]) -> list[Store]:
-    return [store for group in groups for store in group]
-
-
-def _first(column: Expr) -> Expr:
+def first_of(column: Expr) -> Expr:
     """The first frequency of a column: 0, 9, 25, ..., 121."""
     return larger(column * SIZE - (SIZE - COLUMNS), 0)
 
 
-def _is_edge(column: Expr) -> Expr:
-    """Whether it is one of the two columns that are real before they are transformed, so that half of their frequencies say all."""
-    return (column % HALF).eq(0)
-
-
-def _term(name: str, values: Mapping[str, Expr]) -> Part:
-    return Term(Var(name, F32)) if name in values else None
-
-
-def _value(x: Part) -> Expr:
-    if x is None:
-        return lift(0, F32)
-    return lift(0, F32) - x.value if x.negative else x.value
-
-
-def _straight(name: str, lanes: Expr, values: Mapping[str, Expr], s: Straight, stores: Sequence[Store]) -> For:
-    """A vector loop that names values, computes, and stores; what no store needs is left out."""
-    wanted = used(stores)
-    body: list[Statement] = []
-    for let in reversed([*(Let(*item) for item in values.items()), *s.made]):
-        if let.name in wanted:
-            body.append(let)
-            wanted |= used([let])
-    return vector(f"{name}_lane", lanes, *reversed(body), *stores)
-
-
-__all__ = ["CHANNELS", "CONJUGATE", "FREQUENCIES", "PLAIN", "SIZE", "Parts", "Seen", "Seens", "from_frequencies", "to_frequencies"]
+__all__ = [
+    "FREQUENCIES", "SCALE", "SIZE", "Rows", "Seen", "Spectrum", "block_of", "filled", "from_frequencies", "of_images", "to_frequencies",
+]  # fmt: skip

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowc.ir.dims import Dim, ceildiv
-from flowc.ir.loops import Const, Expr, For, Let, Operand, Statement, Var, apply, extent, index, lift, used
+from flowc.ir.loop_walks import used
+from flowc.ir.loops import Const, Expr, For, Let, Operand, Statement, Var, apply, extent, index, lift
 from flowc.ir.types import F32, F64, I64, DType
 
 LEAST_ROWS, MOST_ROWS, LEAST_UNITS, MOST_UNITS = 16, 128, 4, 8  # of a block: its part of the left matrix stays in the second cache, its sums in the first two

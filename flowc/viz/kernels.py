@@ -10,7 +10,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from flowc.ir.loops import Alloc, Barrier, Buffer, Comment, Expr, For, If, Kernel, Let, Load, Statement, Store, Tile, Var, expressions, operands
+from flowc.ir.loop_walks import expressions, operands
+from flowc.ir.loops import Alloc, Barrier, Buffer, Comment, Expr, For, If, Kernel, Let, Load, Statement, Store, Tile, Transform, Var
 from flowc.ir.loops_text import KernelPrinter
 from flowc.lower.program import Program
 from flowc.viz.model import Box, Diagram, Kind, Link, LinkKind, Types
@@ -91,7 +92,7 @@ class _Body:
                 self.box(statement, text, name, scope)
 
     def box(self, statement: Statement, text: str, name: str, scope: str) -> None:
-        kind = Kind.ASSIGNMENT if isinstance(statement, Store) and statement.index is not None or isinstance(statement, Tile) else Kind.OP
+        kind = Kind.ASSIGNMENT if isinstance(statement, Store) and statement.index is not None or isinstance(statement, Tile | Transform) else Kind.OP
         lines = textwrap.wrap(text, _COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [text]
         self.drawn.add_box(Box(name, kind, scope, tuple(lines)))
         for source, type in self.reads(statement):
@@ -103,7 +104,7 @@ class _Body:
                 self.homes[statement.buffer] = name
             case Store():
                 self.drawn.add_link(name, self.homes[statement.buffer], Link(LinkKind.UPDATE))
-            case Tile():
+            case Tile() | Transform():
                 self.drawn.add_link(name, self.homes[statement.out], Link(LinkKind.UPDATE))
             case Barrier() if self.last is not None:
                 self.drawn.add_link(self.last, name, Link(LinkKind.CONTROL))
@@ -126,6 +127,5 @@ class _Body:
             stack += operands(expr)[::-1]
         if isinstance(statement, Store) and statement.combine is not None and statement.index is None:
             yield statement.buffer, ""
-        if isinstance(statement, Tile):
-            yield statement.a, str(statement.dtype)
-            yield statement.b, str(statement.dtype)
+        if isinstance(statement, Tile | Transform):
+            yield from ((buffer, str(statement.dtype)) for buffer in ((statement.a, statement.b) if isinstance(statement, Tile) else (statement.a,)))

@@ -60,6 +60,14 @@ def test_a_tile_prints_as_one_call():
     assert print_kernel(parse_kernel(several)) == several
 
 
+@pytest.mark.parametrize("kind", ["real", "complex", "to_real"])
+def test_a_transform_prints_as_one_call(kind):
+    parts = ", ".join(f"{n}={i}" for i, n in enumerate(("out_at", "out_step", "out_part", "a_at", "a_step", "a_part", "first", "count", "lanes")))
+    text = f"def k(a: f32[n], c: f32[n], n: i64):\n    fourier_{kind}(out=c, a=a, {parts}, dtype=f32)\n"
+    parsed = parse_kernel(text)
+    assert print_kernel(parsed) == text and [b.role for b in parsed.buffers] == ["in", "out"]
+
+
 def test_several_kernels_parse_in_order():
     text = "def k0(x: f32[1]):\n    x[0] = 1.0\n\ndef k1(x: f32[1]):\n    x[0] = 2.0\n"
     assert [k.name for k in parse_kernels(text)] == ["k0", "k1"]
@@ -110,6 +118,7 @@ def test_expressions_read_like_python(expr, text):
         ("def k(x: f32):\n    pass", "neither a buffer `f32[n]` nor an extent `i64`"),
         ("def k(x: f32[1]):\n    while True: pass", "no statement of the loop IR"),
         ("def k(x: f32[1]):\n    tile(out=x)", "tile without a"),
+        ("def k(x: f32[1]):\n    fourier_real(out=x)", "transform without a"),
         ("def k(x: f32[1])\n    pass", "kernel text, line 1"),
         ("x = 1", "only `def` may stand here"),
     ],

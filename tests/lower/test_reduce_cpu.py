@@ -8,7 +8,8 @@ import pytest
 import flowc.ops  # noqa: F401
 from flowc.config import override
 from flowc.ir.interpret import interpret
-from flowc.ir.loops import For, Statement, children
+from flowc.ir.loop_walks import children
+from flowc.ir.loops import For, Statement
 from flowc.ir.text import parse_function
 from flowc.lower.program import plan
 from flowc.lower.reduce_cpu import BLOCK, LEAST_ROWS

@@ -6,7 +6,8 @@ import flowc.ops  # noqa: F401  (fills the op table)
 from flowc.errors import FlowcError
 from flowc.ir.dims import substitute
 from flowc.ir.function import Builder
-from flowc.ir.loops import Alloc, Apply, Const, For, Let, Load, Statement, children, operands
+from flowc.ir.loop_walks import children, operands
+from flowc.ir.loops import Alloc, Apply, Const, For, Let, Load, Statement
 from flowc.ir.loops_text import parse_kernel
 from flowc.ir.op import OPS, Nest
 from flowc.ir.types import F32, I64

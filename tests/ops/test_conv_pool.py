@@ -7,7 +7,7 @@ import pytest
 
 from flowc.config import override
 from flowc.errors import ShapeError
-from flowc.ir import loops
+from flowc.ir import loop_walks, loops
 from flowc.ir.dims import Sym
 from flowc.ir.op import OPS
 from flowc.ir.text import parse_function
@@ -108,7 +108,7 @@ def symbolic(arrays):
 
 def tiles(statements):
     found = [s for s in statements if isinstance(s, loops.Tile)]
-    return found + [t for s in statements for inner in loops.children(s) for t in tiles(inner)]
+    return found + [t for s in statements for inner in loop_walks.children(s) for t in tiles(inner)]
 
 
 @pytest.mark.parametrize("name", CONV)

@@ -5,7 +5,7 @@ import pytest
 
 import flowc
 from flowc.errors import DTypeError, ShapeError
-from flowc.ir import loops
+from flowc.ir import loop_walks, loops
 from flowc.ir.dims import Sym
 from flowc.ir.op import OPS
 from flowc.ir.types import F32, I32, TensorType, as_dtype
@@ -26,7 +26,7 @@ def operands(m, k, n, transpose_a, transpose_b, dtype="float32", seed=1):
 
 def tiles(statements):
     found = [s for s in statements if isinstance(s, loops.Tile)]
-    return found + [t for s in statements for inner in loops.children(s) for t in tiles(inner)]
+    return found + [t for s in statements for inner in loop_walks.children(s) for t in tiles(inner)]
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])
