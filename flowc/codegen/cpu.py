@@ -194,10 +194,13 @@ class Printer(SourcePrinter):
 
     def tile(self, s: Tile, depth: int) -> None:
         several = [] if s.is_single else [s.count, s.out_step, s.a_step, s.b_step]
-        name = self.use(f"{'tiles' if several else 'tile'}_{s.dtype}")
+        assert not (several and s.ahead), "what follows several products is no row of theirs"
+        name = self.use(f"{'tiles' if several else 'tile_ahead' if s.ahead else 'tile'}_{s.dtype}")
         pointers = [f"{s.out}", self.index(s.out_at), f"{s.a}", self.index(s.a_at), f"{s.b}", self.index(s.b_at)]
         numbers = [s.rows, s.columns, s.outer, s.inner, s.out_row, s.a_row, s.a_outer, s.a_inner, s.b_unit, s.b_column, s.b_outer, s.b_inner, s.accumulate]
         args = [*pointers, *(self.index(n) for n in (*numbers, *several))]
+        if s.ahead:
+            args += [*(s.ahead * 3)[:3], self.index(s.ahead_at), self.index(s.ahead_row)]
         self.line(depth, f"{name}({', '.join(args)})")
 
     def transform(self, s: Transform, depth: int) -> None:

@@ -29,6 +29,9 @@ from flowc.structs import replace
 
 i1, i32, i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
+BUFFERS = ("out", "a", "b", "ahead0", "ahead1", "ahead2")  # of primitives: their parameters that are buffers
+no_table = ir.Constant(i64.as_pointer(), None)
+
 Emitter = Callable[[Any, Any], Any]
 
 
@@ -416,9 +419,9 @@ def _mark(builder: Any, args: Any) -> None:
 
 
 def _primitive(function: Callable[..., Any], dtype: str, parameters: tuple[str, ...], code: Callable[[Any, dict[str, Any]], None]) -> None:
-    """A function of buffers `out`, `a` and `b` and of whole numbers; `code` gets the values by name, the buffers from where `.._at` says."""
+    """A function of buffers (`BUFFERS`) and of whole numbers; `code` gets the values by name, the buffers from where `.._at` says."""
     element = type_named(dtype)
-    kinds = [types.int64 if name not in ("out", "a", "b") else None for name in parameters]
+    kinds = [types.int64 if name not in BUFFERS else None for name in parameters]
 
     class PrimitiveTemplate(AbstractTemplate):
         """Pointers and whole numbers."""
@@ -441,8 +444,18 @@ def _primitive(function: Callable[..., Any], dtype: str, parameters: tuple[str, 
     @lower_registry.lower(function, types.VarArg(types.Any))
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = dict(zip(parameters, args, strict=True))
-        code(builder, value | {name: builder.gep(value[name], [value[name + "_at"]], inbounds=True) for name in ("out", "a", "b") if name in value})
+        places = {name: value[name.rstrip("012") + "_at"] for name in BUFFERS if name in value}
+        code(builder, value | {name: builder.gep(value[name], [at], inbounds=True) for name, at in places.items()})
         return context.get_dummy_value()
+
+
+def _table(builder: Any, numbers: list[Any]) -> Any:
+    """The address of an array of these numbers."""
+    with builder.goto_entry_block():
+        table = builder.alloca(ir.ArrayType(i64, len(numbers)))
+    for place, number in enumerate(numbers):
+        builder.store(number, builder.gep(table, [i64(0), i64(place)], inbounds=True))
+    return builder.bitcast(table, i64.as_pointer())
 
 
 def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[str, ...]) -> None:
@@ -452,10 +465,11 @@ def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[s
         numbers = [value[name] for name in tile.PARAMETERS[6:-1]]
         adds = builder.icmp_signed("!=", value["accumulate"], i64(0))
         several = [value[name] for name in tile.SEVERAL]
-        kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64] * len(numbers) + [i1] + [i64] * len(several))
+        ahead = _table(builder, [builder.ptrtoint(value[name], i64) for name in tile.AHEAD[:3]] + [value["ahead_row"]]) if "ahead_row" in value else no_table
+        kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64] * len(numbers) + [i1] + [i64] * len(several) + [no_table.type])
         callee = cgutils.get_or_insert_function(builder.module, kind, tile_name(dtype))  # of the library: resolved when the program is loaded
         callee.attributes.add("nounwind")
-        builder.call(callee, [*pointers, *numbers, adds, *several])
+        builder.call(callee, [*pointers, *numbers, adds, *several, ahead])
 
     _primitive(function, dtype, parameters, code)
 
@@ -471,6 +485,7 @@ def _fourier_emitter(kind: str) -> None:
 for _dtype, _one, _many in (("f32", tile.tile_f32, tile.tiles_f32), ("f64", tile.tile_f64, tile.tiles_f64)):
     _tile_emitters(_one, _dtype, tile.PARAMETERS)
     _tile_emitters(_many, _dtype, (*tile.PARAMETERS, *tile.SEVERAL))
+_tile_emitters(tile.tile_ahead_f32, "f32", (*tile.PARAMETERS, *tile.AHEAD))
 for _kind in fourier.KINDS:
     _fourier_emitter(_kind)
 _pointer_emitters()

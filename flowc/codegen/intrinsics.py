@@ -50,7 +50,7 @@ from flowc.codegen.scalars import (
     sqrt,
     trunc,
 )  # fmt: skip
-from flowc.codegen.tile import tile_f32, tile_f64, tiles_f32, tiles_f64
+from flowc.codegen.tile import tile_ahead_f32, tile_f32, tile_f64, tiles_f32, tiles_f64
 from flowc.codegen.types import f16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
 
 

@@ -65,6 +65,13 @@ def tiles_f64(*args: Any) -> None:
     _tiles(*args)
 
 
+def tile_ahead_f32(*args: Any) -> None:
+    """`tile_f32`, and while it is under way, what the last five arguments say is fetched into a cache: three f32 buffers, where the block's elements
+    are in them, and how far from one row to the next. Results are the same."""
+    _tile(*args[: len(PARAMETERS)])
+
+
 PARAMETERS = ("out", "out_at", "a", "a_at", "b", "b_at", "rows", "columns", "outer", "inner", "out_row",
               "a_row", "a_outer", "a_inner", "b_unit", "b_column", "b_outer", "b_inner", "accumulate")  # fmt: skip
+AHEAD = ("ahead0", "ahead1", "ahead2", "ahead_at", "ahead_row")
 SEVERAL = ("count", "out_step", "a_step", "b_step")

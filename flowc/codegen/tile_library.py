@@ -29,7 +29,7 @@ _loaded: dict[str, Any] = {}  # kept: programs call into them
 def expect(source: str) -> None:
     """Begin to compile, in the background, the tiles that generated source calls."""
     for dtype in NAMES:
-        if (f"tile_{dtype}(" in source or f"tiles_{dtype}(" in source) and _kept(dtype) is None:
+        if (f"tile_{dtype}(" in source or f"tiles_{dtype}(" in source or f"tile_ahead_{dtype}(" in source) and _kept(dtype) is None:
             _compiled(dtype)
 
 

@@ -23,6 +23,9 @@ VECTORS = 2  # registers that a row of a part takes
 FORMS = ((1, True), (2, True), (2, False))  # (vectors, cut); the tile's entry counts on this order
 assert FORMS[-1][0] == VECTORS
 TERMS = 4  # of the sum, in one turn of the loop
+ARRAYS_AHEAD = 3  # that are asked for while sums are under way: what an optimizer updates
+GROUPS_AHEAD = 3  # sizes of parts that do so: those of equal parts of many rows
+NEXT_CACHE = 2  # where to: the innermost cache has no room for it
 ADDRESSED = 3  # rows of `a` that one address serves: with the stride once and twice, which an instruction adds by itself
 
 
@@ -38,7 +41,7 @@ def part_name(dtype: str, rows: int, vectors: int, cut: bool) -> str:
 
 PARAMETERS = ("ptr %c, ptr noalias readonly %a, ptr noalias readonly %b, i64 %groups, i64 %columns, i64 %outer, i64 %inner, i64 %c_row, "
               "i64 %a_row, i64 %a_outer, i64 %a_inner, i64 %b_unit, i64 %b_outer, i64 %b_inner, i1 %accumulate, "
-              "i64 %count, i64 %c_step, i64 %a_step, i64 %b_step")  # fmt: skip
+              "i64 %count, i64 %c_step, i64 %a_step, i64 %b_step, ptr %ahead, i64 %ahead_at")  # fmt: skip
 
 
 def part_text(dtype: str, rows: int, vectors: int, cut: bool) -> str:
@@ -55,6 +58,12 @@ def part_text(dtype: str, rows: int, vectors: int, cut: bool) -> str:
     some = t.both(t.compare("sgt", "%outer", "0"), t.compare("sgt", "%inner", "0"))
     to_come = t.choose(t.compare("sgt", "%count", "1"), "%outer", "0")
     loops = _loops(t, cut)
+    ahead: _Ahead | None = None
+    if not cut and vectors == VECTORS and rows > most_rows() - GROUPS_AHEAD:
+        held = [t.value(f"load i64, ptr {t.value(f'getelementptr i64, ptr %ahead, i64 {n}')}, align 8") for n in range(ARRAYS_AHEAD + 1)]
+        ahead = _Ahead(held[:-1], held[-1], rows, vectors * t.n)
+        some_ahead = t.both(t.compare("ne", held[0], "0"), t.compare("eq", "%outer", "1"))
+        loops.insert(0, loops[0]._replace(name="fetching", stop=t.choose(some_ahead, loops[0].stop, "0")))
     with t.loop("product", "%count") as product:
         c_product, a_product = t.at("%c", t.mul(product, "%c_step")), t.at("%a", t.mul(product, "%a_step"))
         b_product = t.at("%b", t.mul(product, "%b_step"))
@@ -69,6 +78,9 @@ def part_text(dtype: str, rows: int, vectors: int, cut: bool) -> str:
             for place, (_, v) in zip(c, cells, strict=True):
                 if v == 0:
                     put(f"  call void @llvm.prefetch.p0(ptr {place}, i32 1, i32 3, i32 1)")
+            if ahead is not None:
+                here = t.mul(t.add("%ahead_at", t.mul(first, ahead.row)), str(t.size))
+                starts = [t.value(f"inttoptr i64 {t.add(array, here)} to ptr") for array in ahead.arrays]
             before = t.block
             put("  br i1 %accumulate, label %go_on, label %begin")
             t.label("go_on")
@@ -87,7 +99,7 @@ def part_text(dtype: str, rows: int, vectors: int, cut: bool) -> str:
             a_places = [_kept(t, t.at("%a_start", t.mul("%a_row", str(i)))) for i in range(0, rows, ADDRESSED)]
             state = _State("0", "%b_start", a_places, [f"%s{i}_{v}" for i, v in cells])
             for loop in loops:
-                state = _sum(t, loop, state, cells, places, masks)
+                state = _sum(t, loop, state, cells, places, masks, ahead._replace(arrays=starts) if ahead is not None and loop.name == "fetching" else None)
             put("  br label %outer_end")
             t.label("outer_end")
             for (i, v), total in zip(cells, state.sums, strict=True):
@@ -117,6 +129,24 @@ class _Loop(NamedTuple):
     b_inner: str
 
 
+class _Ahead(NamedTuple):
+    """What is asked for while sums are under way: in each array `rows` rows, `row` elements apart, of so many columns."""
+
+    arrays: list[str]
+    row: str
+    rows: int
+    columns: int
+
+    def ask(self, t: VectorText, k: str) -> None:
+        """Ask for one cache line of each array, another one in each turn of the loop."""
+        lines = self.columns // t.unit
+        number = t.smaller(t.quotient(k, str(TERMS)), str(self.rows * lines - 1))
+        row, line = t.quotient(number, str(lines)), t.value(f"urem i64 {number}, {lines}")
+        place = t.add(t.mul(row, self.row), t.mul(line, str(t.unit)))
+        for array in self.arrays:
+            t.put(f"  call void @llvm.prefetch.p0(ptr {t.at(array, place)}, i32 0, i32 {NEXT_CACHE}, i32 1)")
+
+
 class _State(NamedTuple):
     """How far a sum is: the terms that are in it, the places of the next ones in `b` and, for every third row, in `a`, and the sums."""
 
@@ -137,7 +167,9 @@ def _loops(t: VectorText, cut: bool) -> list[_Loop]:
     return [_Loop("panels", TERMS, t.choose(panels, full, "0"), "1", str(t.unit)), _Loop("lines", TERMS, t.choose(beside, full, "0"), "1", "%b_inner"), rest]
 
 
-def _sum(t: VectorText, loop: _Loop, before: _State, cells: list[tuple[int, int]], places: list[str], masks: list[str]) -> _State:
+def _sum(
+    t: VectorText, loop: _Loop, before: _State, cells: list[tuple[int, int]], places: list[str], masks: list[str], ahead: _Ahead | None = None
+) -> _State:  # fmt: skip
     """One loop along the sum."""
     name, put, vector = loop.name, t.put, t.vector
     entry = t.block
@@ -151,6 +183,8 @@ def _sum(t: VectorText, loop: _Loop, before: _State, cells: list[tuple[int, int]
     put(f"  br i1 %{name}.more, label %{name}.body, label %{name}.end")
     t.label(f"{name}.body")
     put(f"  {now.k}.next = add i64 {now.k}, {loop.terms}")
+    if ahead is not None:
+        ahead.ask(t, now.k)
     b_place, a_places, sums = now.b, now.a, list(now.sums)
     for term in range(loop.terms):
         if term:

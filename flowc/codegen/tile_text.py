@@ -1,7 +1,7 @@
 """The register tile as LLVM text: a library of one function for each dtype, compiled once for a machine and linked to every program.
 
     flowc_tile_f32(c, a, b, rows, columns, outer, inner, c_row, a_row, a_outer, a_inner, b_unit, b_column, b_outer, b_inner, accumulate,
-                   count, c_step, a_step, b_step)
+                   count, c_step, a_step, b_step, ahead)
 
 The method is that of Goto and van de Geijn ("Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008): stretches of the sum;
 inside each, blocks of rows, whose part of `a` is copied to the stack where it is transposed; inside each, blocks of columns whose part of `b` is
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from flowc.codegen.host import vector_bytes
-from flowc.codegen.tile_parts import FORMS, VECTORS, most_rows, part_name, part_text
+from flowc.codegen.tile_parts import ARRAYS_AHEAD, FORMS, VECTORS, most_rows, part_name, part_text
 from flowc.codegen.vector_text import UNIT, VectorText
 
 STRETCH = 512  # terms of the sum: the panels' stretches stay in the second cache; shorter ones begin and end too often
@@ -23,6 +23,7 @@ MOST_UNITS, MOST_ROWS = 8, 128  # of a block of f32, half as many rows of f64: i
 ROWS_TO_COPY, TERMS_TO_COPY, COLUMNS_TO_COPY = 8, 8, 48  # with fewer a copy costs more than it brings
 A_ROW = STRETCH + 16  # elements of a row in a copy of `a`: no power of two, at which few places of a cache would serve all rows
 NEAR_UNITS = 2  # lines of `b` no farther apart than so many units are read as they lie: what a copy would bring, the processor does by itself
+NOTHING_AHEAD = "flowc_nothing_ahead"
 LINES = 8  # of `b` that are copied at a time, while the next ones are asked for: each lies in another page, where the processor does not guess it
 
 
@@ -32,12 +33,14 @@ def tile_name(dtype: str) -> str:
 
 
 SIGNATURE = ("ptr %c, ptr %a, ptr %b, i64 %rows, i64 %columns, i64 %outer, i64 %inner, i64 %c_row, i64 %a_row, i64 %a_outer, i64 %a_inner, "
-             "i64 %b_unit, i64 %b_column, i64 %b_outer, i64 %b_inner, i1 %accumulate, i64 %count, i64 %c_step, i64 %a_step, i64 %b_step")  # fmt: skip
+             "i64 %b_unit, i64 %b_column, i64 %b_outer, i64 %b_inner, i1 %accumulate, i64 %count, i64 %c_step, i64 %a_step, i64 %b_step, "
+             "ptr %ahead")  # fmt: skip
 
 
 def tile_text(dtype: str) -> str:
     """LLVM text of the function of one dtype and of what it calls."""
     t = VectorText(dtype)
+    t.put(f"@{NOTHING_AHEAD} = internal constant [{ARRAYS_AHEAD + 1} x i64] zeroinitializer")
     t.put(f"declare {t.vector} @llvm.fma.{t.suffix}({t.vector}, {t.vector}, {t.vector})")
     t.put(f"declare {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr, i32, {t.mask}, {t.vector})")
     t.put(f"declare void @llvm.masked.store.{t.suffix}.p0({t.vector}, ptr, i32, {t.mask})")
@@ -243,6 +246,9 @@ def _blocks(dtype: str) -> str:
     t.put("entry:")
     b_space = t.value(f"alloca {t.element}, i64 {STRETCH * MOST_UNITS * t.unit}, align {UNIT}")
     terms = t.mul("%outer", "%inner")
+    # what is asked for ahead would be asked for again in each stretch
+    table = t.choose(t.both(t.compare("sle", terms, str(STRETCH)), t.value("icmp ne ptr %ahead, null")), "%ahead", f"@{NOTHING_AHEAD}", "ptr")
+    ahead_row = t.value(f"load i64, ptr {t.value(f'getelementptr i64, ptr {table}, i64 {ARRAYS_AHEAD}')}, align 8")
     enough = t.compare("sge", terms, str(TERMS_TO_COPY))
     alone = t.compare("eq", "%count", "1")  # several products are small: each one's operands are read where they are
     apart = t.compare("sgt", "%b_inner", str(NEAR_UNITS * t.unit))
@@ -287,7 +293,8 @@ def _blocks(dtype: str) -> str:
             # where the terms of one inner sum follow those of the one before in both operands, they are one sum
             through = t.both(t.compare("eq", left.outer, t.mul(inner, left.inner)), t.compare("eq", right.outer, t.mul(inner, right.inner)))
             outer_sum, inner_sum = t.choose(through, "1", outer), t.choose(through, length, inner)
-            _block(t, dtype, t.at(c_rows, j), left, right, rows, columns, outer_sum, inner_sum, adding)
+            ahead = _Ahead(table, ahead_row, t.add(t.mul(i, ahead_row), j))
+            _block(t, dtype, t.at(c_rows, j), left, right, rows, columns, outer_sum, inner_sum, adding, ahead)
     t.put("  ret void")
     t.put("}")
     return "\n".join(t.lines) + "\n"
@@ -311,7 +318,17 @@ class _Right(NamedTuple):
     inner: str
 
 
-def _block(t: VectorText, dtype: str, c: str, a: _Left, b: _Right, rows: str, columns: str, outer: str, inner: str, adding: str) -> None:
+class _Ahead(NamedTuple):
+    """What is asked for while the block is computed: a table of arrays, the elements from one row to the next, and where the block's begin."""
+
+    table: str
+    row: str
+    at: str
+
+
+def _block(
+    t: VectorText, dtype: str, c: str, a: _Left, b: _Right, rows: str, columns: str, outer: str, inner: str, adding: str, ahead: _Ahead
+) -> None:  # fmt: skip
     """One block: its rows in equal parts (14 as 5, 5 and 4), and a part for each of these and each panel."""
     most, width = most_rows(), VECTORS * t.n
     parts = t.quotient(t.add(rows, str(most - 1)), str(most))
@@ -328,6 +345,7 @@ def _block(t: VectorText, dtype: str, c: str, a: _Left, b: _Right, rows: str, co
             ("shorter", t.sub(parts, longer), least, t.mul(longer, t.add(least, "1"))),
         ):  # fmt: skip
             a_part, c_part = t.at(a.start, t.mul(first, a.row)), t.at(c, t.add(t.mul(first, "%c_row"), p))
+            ahead_at = t.add(ahead.at, t.add(t.mul(first, ahead.row), p))
             cases = [(place * most + height, height, *shape) for place, shape in enumerate(FORMS) for height in range(1, most + 1)]
             choice = t.choose(t.compare("sgt", groups, "0"), t.add(form, count), "0")
             t.put(f"  switch i64 {choice}, label %{name} [" + "".join(f" i64 {n}, label %{name}{n}" for n, *_ in cases) + " ]")
@@ -335,6 +353,6 @@ def _block(t: VectorText, dtype: str, c: str, a: _Left, b: _Right, rows: str, co
                 t.put(f"{name}{number}:")
                 t.put(f"  call void @{part_name(dtype, height, vectors, is_cut)}(ptr {c_part}, ptr {a_part}, ptr {start}, i64 {groups}, i64 {left}, "
                       f"i64 {outer}, i64 {inner}, i64 %c_row, i64 {a.row}, i64 {a.outer}, i64 {a.inner}, i64 {b.unit}, i64 {b.outer}, i64 {b.inner}, "
-                      f"i1 {adding}, i64 %count, i64 %c_step, i64 %a_step, i64 %b_step)")  # fmt: skip
+                      f"i1 {adding}, i64 %count, i64 %c_step, i64 %a_step, i64 %b_step, ptr {ahead.table}, i64 {ahead_at})")  # fmt: skip
                 t.put(f"  br label %{name}")
             t.label(name)

@@ -120,7 +120,8 @@ class KernelPrinter:
                 place = statement.loc.short if statement.loc is not None else ""
                 yield f"{indent}# {'  '.join(part for part in (statement.text, place) if part)}".rstrip()
             case Tile():
-                shown = [name for name in fields(Tile) if not (statement.is_single and name in SEVERAL)]
+                hidden = (*(SEVERAL if statement.is_single else ()), *(() if statement.ahead else AHEAD))
+                shown = [name for name in fields(Tile) if name not in hidden]
                 parts = [f"{name}={_tile_value(getattr(statement, name))}" for name in shown]
                 yield f"{indent}tile({', '.join(parts)})"
             case Transform():
@@ -158,7 +159,12 @@ def _stored(body: Iterable[Statement]) -> Iterator[str]:
 SEVERAL = ("count", "out_step", "a_step", "b_step")  # of a Tile: not shown where it is one product
 
 
+AHEAD = ("ahead", "ahead_at", "ahead_row")  # not shown where there is nothing to fetch
+
+
 def _tile_value(value: object) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], str):
+        return f"[{', '.join(value)}]"
     return show(value) if isinstance(value, Expr) else str(value)
 
 
@@ -344,7 +350,7 @@ class _Parser:
         values: dict[str, Any] = {}
         for name in fields(kind):
             if name not in given:
-                if name in SEVERAL or name == "kind":
+                if name in (*SEVERAL, *AHEAD, "kind"):
                     continue
                 raise self.fail(tree, f"{kind.__name__.lower()} without {name}")
             value = given[name]
@@ -354,6 +360,9 @@ class _Parser:
                     values[name] = DTYPES[value.id] if name == "dtype" else value.id
                 case "block":
                     values[name] = ast.literal_eval(value)
+                case "ahead":
+                    assert isinstance(value, ast.List)
+                    values[name] = tuple(buffer.id for buffer in value.elts if isinstance(buffer, ast.Name))
                 case _:
                     values[name] = self.expr(value)
         return values

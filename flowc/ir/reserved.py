@@ -21,7 +21,8 @@ RESERVED = frozenset(
         "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath", "vmath_f64",
         "absolute", "add_any_order", "cast", "copysign", "fmod", "larger", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
     }
-    | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tiles", "fourier_real", "fourier_complex", "fourier_to_real") for dtype in _DTYPES}
+    | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tile_ahead", "tiles", *(f"fourier_{kind}" for kind in ("real", "complex", "to_real")))
+       for dtype in _DTYPES}
 )  # fmt: skip
 _NUMBERED = re.compile(r"k\d+(_.*[^_])?$|team_\d+$")  # kernels (a name that ends in an underscore is none's), and how many threads share each
 

@@ -17,11 +17,14 @@ from flowc.ir.function import CONSTANT
 from flowc.ir.loops import Alloc, Const, Expr, For, If, Let, Load, Statement, Store, Tile, Var
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
-from flowc.ir.types import I64
+from flowc.ir.types import F32, I64
 from flowc.lower.element import ZERO, Flat, Index, taken_apart, unravel
 from flowc.lower.kernel import KernelBuilder, spread
 from flowc.structs import replace
 from flowc.transforms.groups import is_view, squeezed
+
+MOST_AHEAD = 3  # buffers that a tile has fetched: an optimizer's state
+FAR = 8 << 20  # bytes of them, from where they are in no cache when they are needed
 
 
 def attach(k: KernelBuilder, root: Node, out: str, statements: list[Statement], results: list[Node], keep: bool) -> list[Statement] | None:
@@ -84,11 +87,12 @@ def _with_tile(k: KernelBuilder, root: Node, tile: Tile, results: list[Node], ke
     """The tile, and loops over its rows and columns; a row lies inside one row of the result's last extent."""
     elements = k.elements
     i, j = k.var("i"), k.var("j")
-    made: list[Statement] = [tile]
+    before: list[Statement] = []
+    own = tile
     if not keep:
         sums, (height, width) = elements.unique("sums"), tile.block
         own = replace(tile, out=sums, out_at=ZERO, out_row=Const(width, I64))
-        made = [Alloc(sums, tile.dtype, size=height * width), own]
+        before = [Alloc(sums, tile.dtype, size=height * width)]
     elements.open()
     begin = elements.let("begin", tile.out_at + i * tile.out_row, elements.scopes[-1])
     value = Load(tile.out, begin + j, tile.dtype) if keep else Load(sums, i * Const(width, I64) + j, tile.dtype)
@@ -98,7 +102,23 @@ def _with_tile(k: KernelBuilder, root: Node, tile: Tile, results: list[Node], ke
     _store_results(k, root, Flat((begin + j,)) if flat else (*lead[:-1], lead[-1] + j), value, results)
     inner = For(j.name, ZERO, tile.columns, "vector", elements.close())
     elements.scopes[-1].statements.append(inner)
-    return [*made, For(i.name, ZERO, tile.rows, "serial", elements.close())]
+    ahead = _ahead(k, inner, begin) if tile.is_single and tile.dtype is F32 else ()
+    if ahead:
+        own = replace(own, ahead=ahead, ahead_at=tile.out_at, ahead_row=tile.out_row)
+    return [*before, own, For(i.name, ZERO, tile.rows, "serial", elements.close())]
+
+
+def _ahead(k: KernelBuilder, line: For, begin: Expr) -> tuple[str, ...]:
+    """Buffers too large for any cache that are read along a line from `begin` on: a tile has them fetched while it is computed."""
+    read = [e for s in line.body for whole in loop_walks.expressions(s) for e in _loads(whole)]
+    names = dict.fromkeys(e.buffer for e in read if isinstance(begin, Var) and isinstance(at := _without(e.index, line.var), Var) and at.name == begin.name)
+    sizes = {b.name: b.size for b in k.buffers if b.name in names and b.dtype is F32 and isinstance(b.size, int)}
+    far = [name for name in names if sizes.get(name, 0) > 0]
+    return tuple(far[:MOST_AHEAD]) if sum(sizes[name] for name in far) * F32.size >= FAR else ()
+
+
+def _loads(e: Expr) -> list[Load]:
+    return [*([e] if isinstance(e, Load) else []), *(load for inner in loop_walks.operands(e) for load in _loads(inner))]
 
 
 def _line_of(loop: For, out: str) -> Expr | None:

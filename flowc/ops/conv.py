@@ -161,7 +161,7 @@ def _slide(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: D
         a_at=image_place(var("image"), line, column * along.stride, padded[0], padded[1], ci), b_at=first,
         rows=part_of(extent(width), column, rows), columns=part_of(n, channel, columns), outer=window_rows, inner=window_line,
         out_row=n, a_row=index(along.stride) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=b_outer,
-        accumulate=ZERO, dtype=dtype, block=block, **lines,
+        accumulate=ZERO, dtype=dtype, block=block, **lines,  # type: ignore[arg-type]
     )  # fmt: skip
     places_of = (("row", extent(height)), ("column_block", blocks(width, rows)))
     plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (*lets, tile)))

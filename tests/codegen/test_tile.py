@@ -192,3 +192,18 @@ def test_several_products_are_one_call(rows: int) -> None:
     want = a.reshape(3, rows, 9) @ b.reshape(3, 9, 20)
     np.testing.assert_allclose(compiled_run["out"].reshape(3, rows, 24)[:, :, :20], want, rtol=1e-4, atol=1e-5)
     assert (compiled_run["out"].reshape(3, rows, 24)[:, :, 20:] == out.reshape(3, rows, 24)[:, :, 20:]).all()
+
+
+@pytest.mark.parametrize(("rows", "columns", "inner"), [(1, 1, 1), (12, 32, 4), (23, 40, 97), (128, 70, 128), (150, 64, tile_text.STRETCH + 5), (24, 33, 0)])
+def test_what_is_fetched_meanwhile_changes_no_bit(rows: int, columns: int, inner: int) -> None:
+    """Nor does it matter whether there is anything at the places that are asked for."""
+    a, b, out = (RNG.normal(size=max(n, 1)).astype(np.float32) for n in (rows * inner, inner * columns, rows * columns))
+    numbers = plain(rows, columns, inner)
+    plain_run, _ = both(body("f32"), lambda: {"out": out.copy(), "a": a, "b": b}, **numbers)
+    state = np.zeros(8, np.float32)
+    text = f"tile_ahead_f32({', '.join((*tile.PARAMETERS, *tile.AHEAD))})"
+    for at, row in ((0, columns), (-(10**6), 10**5)):
+        buffers = {"out": out.copy(), "a": a, "b": b, "ahead0": state, "ahead1": state, "ahead2": state}
+        found, meaning = both(text, lambda given=buffers: {k: v.copy() for k, v in given.items()}, **numbers, ahead_at=at, ahead_row=row)
+        assert same_bits(found["out"], plain_run["out"])
+        np.testing.assert_allclose(meaning["out"], found["out"], rtol=1e-4, atol=1e-4)

@@ -58,6 +58,8 @@ def test_a_tile_prints_as_one_call():
     assert [b.role for b in parse_kernel(text).buffers] == ["in", "out", "in"]
     several = text.replace("block=(8, 32)", "block=(8, 32), count=4, out_step=n, a_step=2, b_step=3")
     assert print_kernel(parse_kernel(several)) == several
+    ahead = text.replace("block=(8, 32)", "block=(8, 32), ahead=[a, b], ahead_at=n * 2, ahead_row=3")
+    assert print_kernel(parse_kernel(ahead)) == ahead
 
 
 @pytest.mark.parametrize("kind", ["real", "complex", "to_real"])

@@ -95,6 +95,29 @@ def test_a_bias_after_a_product_of_a_few_lines_costs_no_division():
     assert "//" not in print_kernel(kernel) and "%" not in print_kernel(kernel)
 
 
+def updated(rows, columns):
+    """A gradient that joins a mean, which moves a variable: `w - 0.1 (0.9 m + x^T ct)`, and the mean."""
+    b = Builder("main")
+    x, ct, m, w = (b.param(name, F32[shape]) for name, shape in zip("xcmw", ((B, rows), (B, columns), (rows, columns), (rows, columns)), strict=True))
+    mean = b.apply("add", b.apply("mul", m, b.constant(np.float32(0.9))), b.apply("matmul", x, ct, transpose_a=True))
+    return b.finish([mean, b.apply("sub", w, b.apply("mul", mean, b.constant(np.float32(0.1))))])
+
+
+def test_what_an_update_reads_from_memory_is_fetched_while_its_gradient_is_summed():
+    f = updated(1100, 1000)
+    executable = build(f)
+    text = print_kernel(executable.kernels[0])
+    assert "ahead=[m, w], ahead_at=" in text and "ahead_row=1000" in text and "tile_ahead_f32(" in executable.source
+    args = arguments([(B, 1100), (B, 1000), (1100, 1000), (1100, 1000)], F32)
+    for got, want in zip(executable.run([a.copy() for a in args]), interpret(f, args), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(100, 100), (Sym.named("n"), 1000)])
+def test_what_may_be_in_a_cache_is_not_fetched(rows, columns):
+    assert "ahead" not in build(updated(rows, columns)).source
+
+
 def test_compiled_max_pool_grad_gives_each_cotangent_to_the_first_maximum():
     b = Builder("main")
     x, ct = b.param("x", TensorType(F32, (B, 9, 11, 3))), b.param("ct", TensorType(F32, (B, 5, 6, 3)))
