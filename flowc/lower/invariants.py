@@ -19,10 +19,9 @@ from typing import Any
 from flowc.ir.loop_walks import bound, names, reads, walk, with_parts
 from flowc.ir.loops import Apply, Const, Expr, For, If, Kernel, Let, Statement, Store, Tile, Transform, apply
 from flowc.ir.types import F32, F64
-from flowc.lower.row_groups_cpu import GROUPED
 from flowc.structs import replace
 
-LEAST = GROUPED[-1] + 1  # quotients by one divisor: in shorter loops divisions overlap with the rows around, and two parts of a reciprocal would not
+LEAST = 257  # quotients by one divisor: in shorter loops divisions overlap with the rows around, and two parts of a reciprocal would not
 
 
 def hoisted(s: For) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:

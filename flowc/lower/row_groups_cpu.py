@@ -1,4 +1,4 @@
-"""CPU loops over short rows with several sweeps: groups of rows, in which each sweep is one row behind the sweep before it.
+"""CPU loops over rows with several sweeps: groups of rows, in which each sweep is one row behind the sweep before it.
 
     s = reduce_sum(x);  y = x / s   ->   for group in parallel: for step in group: sum row `step`, divide row `step - 1` by its sum, which is done
 
@@ -18,12 +18,12 @@ from flowc.lower.element import ZERO, Index, hint, unravel
 from flowc.lower.kernel import KernelBuilder, is_full, levels, spread
 from flowc.transforms.groups import is_reduction, squeezed
 
-GROUP = 16  # short rows that go through their sweeps one after the other
-GROUPED = range(32, 257)  # elements of such a row: of fewer, loops are most of the code to compile; of more, one row alone keeps the processor busy
+GROUP = 16  # rows that go through their sweeps one after the other
+GROUPED = range(32, 2049)  # elements of such a row: of fewer, loops are most of the code to compile; more would leave the innermost cache between sweeps
 
 
 def in_groups(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> bool:
-    """Whether rows go in groups: several sweeps over rows that are neither very short nor long."""
+    """Whether rows go in groups: several sweeps over rows that are neither very short nor very long."""
     level = levels(k.f)
     sweeps = max(*(level[n] for n in folds), *(level[r] + 1 for r in k.f.results if is_full(r, domain, squeezed(row_shape))), 0)
     width, count = product(tuple(domain[a] for a in axes)), product(row_shape)

@@ -5,7 +5,7 @@
              columns: for chunk in parallel: for r in chunk: for j in vector: part[j] += x;  barrier;  for j in parallel: join the parts
              full:    the same with one column
     rows     for row in parallel: one inner loop per level of reductions, then what uses them
-             short rows: for group in parallel: for step in group: the inner loop of each level, each one row behind the level before
+             rows of up to 2048: for group in parallel: for step in group: the inner loop of each level, each one row behind the level before
     nest     the op's own loops, then what is computed at each index of the result
 
 Chunks depend on extents only, never on the number of threads, so any number of threads gives the same bits.
