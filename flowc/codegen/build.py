@@ -5,7 +5,7 @@
         k0(tid, nthreads, pointer_f32(args, 1), extent(args, 2))       void program(int64, int64, int64 *)
 
 Steps: parse (`source`), look for kernels that other programs have left in the cache, translate the others into LLVM text (`numba_target`), write
-the entry (`entry`), optimise and emit each with the barrier, the transcendentals and the Fourier transforms that it calls (`emission`). `objects` loads
+the entry (`entry`), optimise and emit each with the barrier and the transcendentals that it calls (`emission`). `objects` loads
 the result.
 """
 
@@ -20,8 +20,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from flowc.codegen.libraries import expect
 from flowc.codegen.objects import LoadedProgram, load, pack
-from flowc.codegen.tile_library import expect
 from flowc.structs import Struct, replace
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from flowc.codegen import fourier, intrinsics, scalars, tile
 from flowc.codegen.barrier import barrier_text
 from flowc.codegen.claims import first_claim_text, next_claim_text
 from flowc.codegen.clock import clock_text
-from flowc.codegen.fourier_text import fourier_text, function_name
+from flowc.codegen.fourier_text import function_name
 from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
 from flowc.codegen.source import TypedFunction, typed_functions
 from flowc.codegen.tile_text import tile_name
@@ -477,7 +477,7 @@ def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[s
 def _fourier_emitter(kind: str) -> None:
     def code(builder: Any, value: dict[str, Any]) -> None:
         args = [value["out"], value["a"], *(value[name] for name in fourier.PARAMETERS if name not in ("out", "a", "out_at", "a_at"))]
-        _external(builder, function_name(kind), ir.VoidType(), args, lambda: (fourier_text(kind), {}))
+        _external(builder, function_name(kind), ir.VoidType(), args)  # of the library
 
     _primitive(fourier.FUNCTIONS[kind], "f32", fourier.PARAMETERS, code)
 

@@ -23,7 +23,7 @@ _FLOWC = os.path.dirname(_HERE)
 # the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
 PARTS = (
     "alike", "barrier", "build", "butterflies", "claims", "clock", "emission", "emitters", "entry", "fourier", "fourier_text", "host", "intrinsics",
-    "numba_target", "philox", "scalars", "source", "tile", "tile_library", "tile_parts", "tile_text", "types", "vector_text", "vmath", "vmath_f64", "walk",
+    "libraries", "numba_target", "philox", "scalars", "source", "tile", "tile_parts", "tile_text", "types", "vector_text", "vmath", "vmath_f64", "walk",
 )  # fmt: skip
 # what decides, with them, which source and which layout a Function becomes
 ROOMS = ("ir", "ops", "transforms", "lower", "codegen")

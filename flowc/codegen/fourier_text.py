@@ -1,4 +1,4 @@
-"""The Fourier transforms of 16 numbers as LLVM text: straight lines of vector operations, in a loop over the lanes.
+"""The Fourier transforms of 16 numbers as LLVM text, a library compiled once for a machine: straight lines of vector operations, in a loop over the lanes.
 
     flowc_fourier_complex_f32(out, a, out_step, out_part, a_step, a_part, first, count, lanes)
 
@@ -11,7 +11,8 @@ import struct
 from collections.abc import Sequence
 
 from flowc.codegen.butterflies import Number, Part, Straight, Term
-from flowc.codegen.fourier import COLUMNS, MOST_LANES, SIZE
+from flowc.codegen.fourier import COLUMNS, KINDS, MOST_LANES, SIZE
+from flowc.codegen.host import vector_bytes
 from flowc.codegen.vector_text import VectorText
 
 ZEROS = "@flowc_fourier_zeros"
@@ -40,12 +41,17 @@ class _Vectors:
         return self.t.value(f"fmul {self.t.vector} {x}, <{', '.join([f'{self.t.element} 0x{bits:016X}'] * self.t.n)}>")
 
 
-def fourier_text(kind: str) -> str:
-    """LLVM text of the function of one kind."""
+def library_text() -> str:
+    """LLVM text of all functions."""
+    head = f"{ZEROS} = internal constant [{MOST_LANES} x float] zeroinitializer, align 64"
+    attributes = f'attributes #1 = {{ noinline nounwind "prefer-vector-width"="{8 * vector_bytes()}" }}'
+    return "\n".join([head, *map(_function_text, KINDS), attributes]) + "\n"
+
+
+def _function_text(kind: str) -> str:
     t = VectorText("f32")
-    t.put(f"{ZEROS} = linkonce_odr hidden constant [{MOST_LANES} x float] zeroinitializer, align 64")
-    t.put(f"define linkonce_odr hidden void @{function_name(kind)}(ptr %out, ptr %a, i64 %out_step, i64 %out_part, i64 %a_step, i64 %a_part, "
-          "i64 %first, i64 %count, i64 %lanes) noinline nounwind {")  # fmt: skip
+    t.put(f"define void @{function_name(kind)}(ptr %out, ptr %a, i64 %out_step, i64 %out_part, i64 %a_step, i64 %a_part, "
+          "i64 %first, i64 %count, i64 %lanes) #1 {")  # fmt: skip
     t.put("entry:")
     numbers = COLUMNS if kind == "to_real" else SIZE
     places: list[tuple[str, str]] = []  # of each number's parts

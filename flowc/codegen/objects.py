@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowc.codegen.elf import Image, Unplaceable, provided
-from flowc.codegen.tile_library import require
+from flowc.codegen.libraries import require
 
 
 class LoadedProgram:

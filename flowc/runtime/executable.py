@@ -62,7 +62,7 @@ class Binding(Struct, frozen=False, eq=False):
 
 AHEAD = {
     "native": "from flowc.runtime import native; native.keep()",
-    "tiles of f32": "from flowc.codegen import tile_library; tile_library.keep('f32')",
+    **{name: f"from flowc.codegen import libraries; libraries.keep({name!r})" for name in ("tiles of f32", "Fourier transforms")},
 }
 """What nearly every program needs once it is compiled (`flowc.codegen.ahead`)."""
 

@@ -72,11 +72,11 @@ FIRST = textwrap.dedent("""
     import sys
     import numpy as np
     import flowc as tf
-    from flowc.codegen import ahead, objects, tile_library
+    from flowc.codegen import ahead, objects, libraries
     made = []
-    assemble, emit = objects.assemble, tile_library._emit
+    assemble, emit = objects.assemble, libraries._emit
     objects.assemble = lambda *text: made.append("assembled") or assemble(*text)
-    tile_library._emit = lambda text: made.append("emitted") or emit(text)
+    libraries._emit = lambda text: made.append("emitted") or emit(text)
     if sys.argv[1] == "fails":
         ahead.python = lambda *command, **options: None
     ahead.cores = lambda: 2
