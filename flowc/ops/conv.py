@@ -176,10 +176,10 @@ def _correlated(plan: Plan, out: str, image: str, filter: str, dtype: DType, bat
     padded = _padded(sums, image, dtype, (batch, down.size, along.size, ci), axes, f"{out}_padded")
     _slide(sums, out, padded, filter, dtype, batch, axes, channels)
     found = NestPlan(tuple(sums[0]), tuple(sums[1]), BY_TILES)
-    method = transformed.chosen(axes, channels, dtype, ci)
-    if method is not None:
+    choice = transformed.chosen(axes, channels, dtype, batch, ci)
+    if choice is not None:
         images = image_tiles.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
-        found = transformed.by_batch(batch, axes, found, method, *method.slide(out, images, filter, batch, known(co)))
+        found = transformed.by_batch(batch, found, choice, *choice.method.slide(out, images, filter, batch, known(co)))
     elif padded != image:
         del plan[0][1:]  # the two preparations do not wait for each other
     return NestPlan((*plan[0], *found.statements), (*plan[1], *found.workspaces), found.how)
@@ -297,12 +297,12 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     plan[0].append(over((("weight_block", blocks(product(filter), LINE)),), join))
     how = "the image turned first, " if sums.is_turned else ""
     found = NestPlan(tuple(plan[0]), tuple(plan[1]), f"register tiles, {how}one image after the other, in chunks that are added up at the end")
-    method = transformed.chosen((rows, columns), (filter[2], filter[3]), dtype, None)
-    if method is None:
+    choice = transformed.chosen((rows, columns), (filter[2], filter[3]), dtype, x[0], None)
+    if choice is None:
         return found
     images = image_tiles.Images.of(inputs[0], x, (rows.before, columns.before))
     changes = image_tiles.Images.of(inputs[1], ct, (0, 0))
-    return transformed.by_batch(x[0], (rows, columns), found, method, *method.filter_gradient(out, images, changes, x[0]))
+    return transformed.by_batch(x[0], found, choice, *choice.method.filter_gradient(out, images, changes, x[0]))
 
 
 class _Sums(NamedTuple):

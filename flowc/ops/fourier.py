@@ -35,7 +35,7 @@ CHUNKS = 4  # of a batch, whose gradients to the filter are summed apart, whatev
 PRODUCT_COST = 1.3  # a multiplication at a frequency, with its share of the transforms
 READ_COST, FAR_READ_COST = 12, 28  # a number of the transformed filter, which each group of tiles reads; where all are more than the last cache keeps
 KEPT = 1 << 21  # numbers that it does: 8 MB
-WEIGHT_COST = 15_000  # a weight's transform
+WEIGHT_COST = 15_000  # a weight's transform, or that of its gradient
 
 
 class Circle(Struct):
@@ -86,9 +86,9 @@ class Fourier(Struct):
         read = numbers * (READ_COST if numbers * ci * co <= KEPT else FAR_READ_COST) / _most_tiles(2 * filled(ci), 2 * block_of(co))
         return tiles * (4 * FREQUENCIES * PRODUCT_COST + read)
 
-    def least_images(self, direct: int) -> int:
-        """The smallest batch for which it pays; direct: multiplications of a direct sum, for each image and pair of channels."""
-        return max(math.ceil(WEIGHT_COST / (direct - self.cost)), 1) if direct > self.cost else 1
+    def batch_cost(self, is_gradient: bool) -> float:
+        """Of a batch, whatever its size; is_gradient: to a filter."""
+        return WEIGHT_COST
 
     @property
     def pixels(self) -> tuple[Seen, Seen]:

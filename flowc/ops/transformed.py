@@ -1,12 +1,14 @@
 """Which convolutions are computed in a transformed form, with fewer multiplications, and from which batch on.
 
-    chosen(axes, channels, F32, summed=32)   ->   Fourier(...), Winograd(...), or None where the direct sum is as good
+    chosen(axes, channels, F32, batch, summed=32)   ->   a Choice of Fourier(...) or Winograd(...), or None where the direct sum is as good
 
 Both forms turn tiles of images and the filter into numbers that are multiplied one by one, summed over channels: matrix products. Small windows
 and many channels are Winograd's; windows of 7 x 7 and more, and images that fill one tile, are Fourier's. What each takes is estimated.
 """
 
 from __future__ import annotations
+
+import math
 
 from flowc.config import settings
 from flowc.ir import dims
@@ -17,11 +19,20 @@ from flowc.ops.fourier import Fourier
 from flowc.ops.image_tiles import Spaces
 from flowc.ops.windows import WindowAxis, known
 from flowc.ops.winograd import Winograd, form_of
-from flowc.structs import replace
+from flowc.structs import Struct, replace
 
 Axes = tuple[WindowAxis, WindowAxis]  # rows and columns
 LEAST_CHANNELS = 8  # below, the transforms cost more than the products
 LEAST_GAIN = 1.25  # from which it pays; the estimates are rough
+SUPPOSED_IMAGES = 64  # of a batch that is known at run time only
+WORST = 2.0  # how much longer than a direct sum one image may take, before loops for both are worth compiling
+
+
+class Choice(Struct):
+    """A form, and the smallest batch for it: where the batch is known at run time only, smaller ones are summed directly."""
+
+    method: Fourier | Winograd
+    least: int
 
 
 def direct_products(axes: Axes) -> int:
@@ -30,8 +41,8 @@ def direct_products(axes: Axes) -> int:
     return known(rows.places) * known(columns.places) * known(rows.window) * known(columns.window)
 
 
-def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, summed: Dim | None) -> Fourier | Winograd | None:
-    """The form to convolve in; None for the direct sum. `summed`: channels that a sum runs over, None where it runs over places."""
+def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, batch: Dim, summed: Dim | None) -> Choice | None:
+    """What to convolve in; None for the direct sum. `summed`: channels that a sum runs over, None for the gradient to a filter."""
     wanted = settings().convolution
     numbers = [n for axis in axes for n in (axis.size, axis.window, axis.places, axis.before)] + list(channels)
     if wanted == "direct" or dtype is not F32 or not all(isinstance(n, int) for n in numbers) or min(map(known, channels)) < LEAST_CHANNELS:
@@ -44,23 +55,30 @@ def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, summed: Dim | No
         found.append(Winograd(form, (known(rows.places), known(columns.places))))
     if wanted != "winograd" and (fourier := Fourier.of(axes, (known(channels[0]), known(channels[1])))) is not None:
         found.append(fourier)
-    best = min(found, key=lambda method: method.cost, default=None)
-    return best if best is not None and (wanted != "auto" or direct_products(axes) >= LEAST_GAIN * best.cost) else None
+    if not found:
+        return None
+    images = max(batch, 1) if isinstance(batch, int) else SUPPOSED_IMAGES
+    costs = {method: method.cost + method.batch_cost(summed is None) / images for method in found}
+    best = min(found, key=lambda method: costs[method])
+    if wanted != "auto":
+        return Choice(best, 1)
+    direct = direct_products(axes)
+    if direct < LEAST_GAIN * costs[best]:
+        return None
+    once = best.batch_cost(summed is None)
+    return Choice(best, math.ceil(once / (direct - best.cost)) if once + best.cost > WORST * direct else 1)
 
 
-def by_batch(
-    batch: Dim, axes: Axes, direct: NestPlan, method: Fourier | Winograd, statements: list[Statement], workspaces: Spaces
-) -> NestPlan:  # fmt: skip
-    """The statements of `method` for batches that are large enough, `direct` for smaller ones: loops that are not used have no iterations."""
-    least = method.least_images(direct_products(axes))
-    by_method = NestPlan(tuple(statements), tuple(workspaces), method.how)
+def by_batch(batch: Dim, direct: NestPlan, choice: Choice, statements: list[Statement], workspaces: Spaces) -> NestPlan:
+    """The statements of the chosen form for batches that are large enough, `direct` for smaller ones: loops that are not used have no iterations."""
+    how, least = choice.method.how, choice.least
     if isinstance(batch, int) or least <= 1:
-        return direct if isinstance(batch, int) and batch < least else by_method
+        return NestPlan(tuple(statements), tuple(workspaces), how)
     few = dims.minimum(dims.floordiv(least - 1, dims.maximum(batch, 1)), 1)
-    plans = _where(few, direct), _where(1 - few, by_method)
+    plans = _where(few, direct), _where(1 - few, NestPlan(tuple(statements), tuple(workspaces)))
     return NestPlan(
         (*plans[0].statements, *plans[1].statements), (*plans[0].workspaces, *plans[1].workspaces),
-        f"{method.how}; for fewer than {least} images {direct.how}",
+        f"{how}; for fewer than {least} images {direct.how}",
     )  # fmt: skip
 
 
@@ -74,4 +92,4 @@ def _where(flag: Dim, plan: NestPlan) -> NestPlan:
     return replace(plan, statements=tuple(map(part, plan.statements)), workspaces=tuple((name, dtype, size * flag) for name, dtype, size in plan.workspaces))
 
 
-__all__ = ["by_batch", "chosen"]
+__all__ = ["Choice", "by_batch", "chosen"]

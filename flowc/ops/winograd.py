@@ -34,7 +34,9 @@ FORMS = {5: ((4, 64),), 3: ((4, 128),)}  # filter size -> (results in a row of a
 ASKED = {5: 4, 3: 6}  # the same where FLOWC_CONVOLUTION=winograd asks for it, whatever the channels
 CHANNELS_OUT = 32  # of a gradient to the filter, at a time
 SPACE = 49152  # elements of each thread's transformed tiles: 192 KB, so that they stay in the second cache
-PRODUCT_COST = 1.8  # of a multiplication with its share of the transforms, to one of a direct sum: measured with 32 to 128 channels (Zen 5, 2 threads)
+# What takes as long as how many multiplications of a direct sum, for each pair of channels: measured with 16 to 256 channels (Zen 5, 2 threads).
+PRODUCT_COST = 1.8  # a multiplication of tiles, with its share of the transforms
+WEIGHT_COST, GRADIENT_COST = 10_000, 25_000  # a weight's transform; its gradient's chunks, written, read, added up and transformed back
 PIECES = 16  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the tiles that are summed apart
 FEWEST_BLOCKS, LEAST_TILES = 4, 4  # of a small batch: one block would leave all threads idle but one, and each reads all weights
 
@@ -243,9 +245,9 @@ class Winograd(Struct):
         """Of an image, for each pair of channels, in multiplications of a direct sum."""
         return PRODUCT_COST * math.prod(-(-n // self.form.m) for n in self.places) * self.form.n**2
 
-    def least_images(self, direct: int) -> int:
-        """The smallest batch for which it pays; direct: multiplications of a direct sum, for each image and pair of channels."""
-        return 1  # two images or three would be summed directly in less time, but not by so much that loops for both are worth compiling
+    def batch_cost(self, is_gradient: bool) -> float:
+        """Of a batch, whatever its size; is_gradient: to a filter."""
+        return GRADIENT_COST if is_gradient else WEIGHT_COST
 
     def slide(self, out: str, images: Images, filter: str, batch: Dim, co: int) -> tuple[list[Statement], Spaces]:
         """The convolution of images with a filter [r, r, channels in, channels out], and its workspaces."""

@@ -102,7 +102,7 @@ def test_explain_says_how_kernels_run(flowc, script):
     code, out, _ = flowc("explain", path)
     assert code == 0
     for how in (
-        "Winograd's F(4x4, 3x3): 36 products of tiles, 36 multiplications in place of 144, on all threads of the run",
+        "Winograd's F(4x4, 3x3): 36 products of tiles, 36 multiplications in place of 144; for fewer than 8 images register tiles ",
         "register tiles in blocks of ",
         "on all threads of the run where 192*b + 390 >= 400000, else on one",
     ):

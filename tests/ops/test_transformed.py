@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flowc import config
@@ -14,14 +16,19 @@ from flowc.ops.fourier import Fourier
 from flowc.ops.windows import window_axes
 from flowc.ops.winograd import Winograd
 
-H = Sym.named("h")
+B, H = Sym.named("b"), Sym.named("h")
 
 
-def chosen(
+def choice(
     window: tuple[int, int] = (5, 5), sizes: tuple[Dim, Dim] = (28, 28), channels: tuple[Dim, Dim] = (32, 64), dtype: DType = F32,
-    summed: Dim | None = 32, strides: tuple[int, int] = (1, 1),
-) -> Fourier | Winograd | None:  # fmt: skip
-    return transformed.chosen(window_axes("conv2d", sizes, window, strides, "SAME"), channels, dtype, summed)
+    summed: Dim | None = 32, strides: tuple[int, int] = (1, 1), batch: Dim = B,
+) -> transformed.Choice | None:  # fmt: skip
+    return transformed.chosen(window_axes("conv2d", sizes, window, strides, "SAME"), channels, dtype, batch, summed)
+
+
+def chosen(**given: Any) -> Fourier | Winograd | None:
+    found = choice(**given)
+    return None if found is None else found.method
 
 
 def test_small_windows_are_winograds_large_ones_fouriers() -> None:
@@ -40,6 +47,21 @@ def test_small_windows_are_winograds_large_ones_fouriers() -> None:
 )  # fmt: skip
 def test_elsewhere_the_sum_is_direct(other: dict) -> None:
     assert chosen(**other) is None
+
+
+def test_what_a_batch_costs_whatever_its_size_counts_more_in_small_ones() -> None:
+    assert chosen(sizes=(14, 14), batch=1) is None and isinstance(chosen(sizes=(14, 14), batch=8), Fourier)
+    assert chosen(window=(3, 3), sizes=(7, 7)) is None and isinstance(chosen(window=(3, 3), sizes=(7, 7), batch=256), Winograd)
+    assert isinstance(chosen(window=(3, 3), sizes=(14, 14), batch=32), Winograd) and chosen(window=(3, 3), sizes=(14, 14), batch=32, summed=None) is None
+
+
+def test_loops_for_both_are_made_where_small_batches_would_take_much_longer() -> None:
+    for other, least in (({"sizes": (14, 14)}, 4), ({"window": (3, 3), "sizes": (14, 14)}, 14), ({"window": (3, 3)}, 1), ({"window": (7, 7)}, 1)):
+        found = choice(**other)
+        assert found is not None and found.least == least
+    with config.override(convolution="winograd"):
+        found = choice(sizes=(4, 4), window=(3, 3))
+        assert found is not None and found.least == 1, "as asked for"
 
 
 def test_the_setting_turns_it_off_or_asks_for_one() -> None:
