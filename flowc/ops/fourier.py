@@ -30,7 +30,7 @@ from flowc.structs import Struct
 SPACE = 1 << 18  # elements of a group's tiles and products: 1 MB, the second cache of many machines
 MOST_TILES, FEWEST_GROUPS = 12, 4  # of a group; groups of a batch, if it has so many tiles
 MOST_CHANNELS = 512  # of which two tiles are still in `SPACE`
-CHUNKS = 4  # of a batch, whose gradients to the filter are summed apart, whatever the number of threads
+PIECES = 8  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the batch that are summed apart
 # What takes as long as how many multiplications of a direct sum, for each pair of channels: measured with 32 to 256 channels (Zen 5, 2 threads).
 PRODUCT_COST = 1.3  # a multiplication at a frequency, with its share of the transforms
 READ_COST, FAR_READ_COST = 12, 28  # a number of the transformed filter, which each group of tiles reads; where all are more than the last cache keeps
@@ -144,7 +144,7 @@ class Fourier(Struct):
         ci, co, tiles, part, wide = images.channels, changes.channels, self.tiles(batch), block_of(changes.channels), filled(images.channels)
         most = _most_tiles(2 * wide, 3 * part)
         left, right = Spectrum("tiles_in", most, 2, wide), Spectrum("tiles_ct", most, 3, part)
-        sums = Spectrum(f"{out}_sums", ci, 2, part)
+        sums, chunks = Spectrum(f"{out}_sums", ci, 2, part), _chunks(co)
         chunk, block, t = var("chunk"), var("column_block"), var("t")
         total, begin = extent(tiles.count), var("begin")
         here = smaller(var("end") - begin, most)
@@ -164,10 +164,10 @@ class Fourier(Struct):
         )  # fmt: skip
         groups = larger((var("end") - var("start") + (most - 1)) // most, 1)  # without any tile the sums are zero
         body = (
-            Let("start", chunk * total // CHUNKS), Let("end", (chunk + 1) * total // CHUNKS), left.space, right.space, serial("group", groups, *each),
+            Let("start", chunk * total // chunks), Let("end", (chunk + 1) * total // chunks), left.space, right.space, serial("group", groups, *each),
         )  # fmt: skip
-        grid = (("chunk", index(CHUNKS)), (block.name, blocks(co, part)))
-        space = (sums.buffer, F32, CHUNKS * -(-co // part) * sums.size)
+        grid = (("chunk", index(chunks)), (block.name, blocks(co, part)))
+        space = (sums.buffer, F32, chunks * -(-co // part) * sums.size)
         return [over(grid, body), Barrier(), self._weights_back(out, sums, ci, co)], [space]
 
     def _weights_back(self, out: str, sums: Spectrum, ci: int, co: int) -> For:
@@ -178,7 +178,7 @@ class Fourier(Struct):
         def summed(frequency: Expr, which: int) -> Expr:
             place = block * sums.size + sums.at(frequency, c, which) + var("lane")
             total: Expr = Load(sums.buffer, place, F32)
-            for number in range(1, CHUNKS):
+            for number in range(1, _chunks(co)):
                 total = total + Load(sums.buffer, place + number * chunk, F32)
             return total
 
@@ -217,6 +217,11 @@ class Group:
     def over(self, *body: Statement) -> For:
         """A loop over the group's tiles `t`."""
         return serial("t", self.here, *self.tiles.places_of(self.first + var("t")), *body)
+
+
+def _chunks(co: int) -> int:
+    """Of the batch."""
+    return max(1, PIECES // -(-co // block_of(co)))
 
 
 def _most_tiles(*numbers: int) -> int:
