@@ -7,7 +7,8 @@
 
 Layers of one kind give kernels of one form, and translating a kernel costs more than all else, so each form is translated once. `build` then writes
 the function's LLVM text once for each kernel with the numbers in the place of the parameters, before anything is optimised: the code of each
-is what it would be without this. The file that users read keeps every kernel whole.
+is what it would be without this. Where numbers only say how many iterations threads share, or which random numbers are drawn, code is made once,
+and each kernel calls it. The file that users read keeps every kernel whole.
 """
 
 from __future__ import annotations
@@ -65,12 +66,14 @@ def form(text: str, fixed: Iterable[str]) -> Form:
 
 class Shared(Struct):
     """One function for several kernels. names: the kernels'; text: its source; dtypes: of the parameters that it has more; numbers: for each
-    kernel the texts of their values."""
+    kernel the texts of their values; once: these only say how many iterations threads share, and which random numbers: the code needs not know
+    them, and serves all kernels."""
 
     names: tuple[str, ...]
     text: str
     dtypes: tuple[str, ...]
     numbers: tuple[tuple[str, ...], ...]
+    once: bool = False
 
 
 def share(name: str, kernels: Sequence[str], texts: Sequence[str], forms: Sequence[Form], prefix: str) -> Shared:
@@ -87,4 +90,7 @@ def share(name: str, kernels: Sequence[str], texts: Sequence[str], forms: Sequen
     body = "".join([*pieces, texts[0][end:]])
     head = re.compile(r"def\s+\w+\(([^)]*)\)")
     body = head.sub(lambda m: f"def {name}({', '.join([m[1], *known.values()])})", body, count=1)
-    return Shared(tuple(kernels), body, tuple(v[0] for v in known), tuple(zip(*(v[1:] for v in known), strict=True)) if known else ((),) * len(forms))
+    numbers = tuple(zip(*(v[1:] for v in known), strict=True)) if known else ((),) * len(forms)
+    cheap = all(first[i][1] == "u64" or texts[0][: first[i][0][0]].endswith(("lower_bound(", "upper_bound(")) for i in differ)
+    once = cheap and len(set(numbers)) == len(numbers)  # equal kernels have one name in a cache, and would be written twice
+    return Shared(tuple(kernels), body, tuple(v[0] for v in known), numbers, once)

@@ -56,6 +56,7 @@ def compile_source(text: str, signatures: Signatures, file: str = "<generated>",
         symbols = _symbols(functions, flags)
         entry = entry_unit(text, signatures, symbols)
         kept: dict[str, bytes] = {}
+        several: set[str] = set()
         if entry is None:
             symbols = {}
         else:
@@ -66,10 +67,12 @@ def compile_source(text: str, signatures: Signatures, file: str = "<generated>",
                 kept = {symbol: code for symbol, code in read.items() if code is not None}
                 functions = [left for item in functions if (left := _without(item, {n for n, symbol in symbols.items() if symbol in kept}))]
         for unit in translated(functions):
-            emission.add(unit.called(symbols.get(unit.name, unit.name)))
+            unit = unit.called(symbols)
+            emission.add(unit)
+            several.update(unit.names if unit.others else ())
         codes = emission.finish()
         if cache is not None:
-            for symbol in codes.keys() & symbols.values():
+            for symbol in (codes.keys() & symbols.values()) - several:  # code of several kernels is no single one's
                 cache.keep(symbol.removeprefix(_KERNEL), ".kernel", codes[symbol])
         compilations += 1
     return pack([*codes.values(), *kept.values()])

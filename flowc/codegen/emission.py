@@ -20,7 +20,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -33,17 +33,27 @@ MOST_HELPERS = 2  # one process translates; more helpers than two have nothing t
 
 
 class Unit(NamedTuple):
-    """name: of the one function that others call; text: LLVM; parts: LLVM texts that are linked in; plain: it is nothing but calls, on which
-    LLVM's passes would spend time that grows with the square of their number."""
+    """name: of the function that others call; text: LLVM; parts: LLVM texts that are linked in; plain: it is nothing but calls, on which
+    LLVM's passes would spend time that grows with the square of their number; others: more functions that are called from outside."""
 
     name: str
     text: str
     parts: tuple[str, ...] = ()
     plain: bool = False
+    others: tuple[str, ...] = ()
 
-    def called(self, name: str) -> Unit:
-        """The same function under another name."""
-        return self if name == self.name else self._replace(name=name, text=self.text.replace(f'@"{self.name}"', f'@"{name}"'))
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.name, *self.others
+
+    def called(self, names: Mapping[str, str]) -> Unit:
+        """The same functions under other names."""
+        text = self.text
+        for old in self.names:
+            if old in names:
+                text = text.replace(f'@"{old}"', f'@"{names[old]}"')
+        name, *others = (names.get(old, old) for old in self.names)
+        return self._replace(name=name, text=text, others=tuple(others))
 
 
 _DEFINITION = r"(?m)^(define [^\n]*\))([^()\n]*)$"
@@ -186,7 +196,7 @@ def emit(unit: Unit, level: int, width: int) -> bytes:
 
     level = 0 if unit.plain else level
     machine = target_machine(level)
-    module = linked([unit], width, [unit.name])
+    module = linked([unit], width, unit.names)
     optimise(module, machine, level)
     code: bytes = machine.emit_object(in_order(module))
     return code

@@ -397,18 +397,25 @@ class Translator:
         mark(function)
         text, head, parts = str(function), str(self.module), tuple(self.texts())
         units = []
+        callers = []
         for kernel in item.copies:
             kept = len(item.arguments) - len(kernel.numbers)
-            own = text.replace(function.get_reference(), f'@"{kernel.function.__name__}"', 1)
-            for parameter, number in zip(function.args[kept:], kernel.numbers, strict=True):
-                # in the head with its type, elsewhere as an operand
-                value = ir.Constant(parameter.type, number.item())
-                own = own.replace(f", {parameter}", "", 1).replace(parameter.get_reference(), value.get_reference())
-            units.append(Unit(kernel.function.__name__, f"{head}\n{own}", parts))
+            values = [ir.Constant(parameter.type, number.item()) for parameter, number in zip(function.args[kept:], kernel.numbers, strict=True)]
+            if item.once:
+                callers.append(_caller(kernel.function.__name__, function, function.args[:kept], values))
+            else:
+                own = text.replace(function.get_reference(), f'@"{kernel.function.__name__}"', 1)
+                for parameter, value in zip(function.args[kept:], values, strict=True):
+                    # in the head with its type, elsewhere as an operand
+                    own = own.replace(f", {parameter}", "", 1).replace(parameter.get_reference(), value.get_reference())
+                units.append(Unit(kernel.function.__name__, f"{head}\n{own}", parts))
             descriptor = copy(form)
             descriptor.mangled_name = kernel.function.__name__
             descriptor.args, descriptor.argtypes = form.args[:kept], form.argtypes[:kept]
             self._publish(kernel.function, descriptor)
+        if callers:
+            name, *others = (kernel.function.__name__ for kernel in item.copies)
+            units.append(Unit(name, "\n".join([head, text, *callers]), parts, others=tuple(others)))
         return units
 
     def _calls(self) -> dict[str, Any]:
@@ -437,6 +444,13 @@ class Translator:
     def lock() -> Any:
         """Numba's compiler lock: one translation at a time."""
         return global_compiler_lock
+
+
+def _caller(name: str, function: ir.Function, parameters: Sequence[ir.Argument], values: Sequence[ir.Constant]) -> str:
+    """LLVM: a function that calls another one with its own parameters and then these values."""
+    own = [f"{p.type} {p.get_reference()}" for p in parameters]
+    given = [*own, *(f"{v.type} {v.get_reference()}" for v in values)]
+    return f'define void @"{name}"({", ".join(own)}) nounwind\n{{\n  call void {function.get_reference()}({", ".join(given)})\n  ret void\n}}\n'
 
 
 __all__ = ["AbstractTemplate", "Pointer", "Translator", "lower_registry", "type_named", "typing_registry"]

@@ -44,7 +44,7 @@ class Copy(Struct):
 class TypedFunction(Struct):
     """A function of generated source with the names of its parameters' types, and of its result's.
 
-    copies: the kernels that it was made for, where it is a form that they share (see `alike`); itself it is called nowhere then.
+    copies: the kernels that it was made for, where it is a form that they share (see `alike`); itself it is called nowhere then, or, `once`, by them.
     identity: of a kernel that calls nothing of its own file, text from which its code follows, whatever its names: equal in every program
     that has the same kernel. tree: the function's syntax, where its text is known.
     """
@@ -55,6 +55,7 @@ class TypedFunction(Struct):
     copies: tuple[Copy, ...] = ()
     identity: str = ""
     tree: ast.FunctionDef | None = None
+    once: bool = False
 
     @property
     def name(self) -> str:
@@ -156,7 +157,7 @@ def typed_functions(text: str, signatures: Mapping[str, Sequence[str]], file: st
     for name, group in shared.items():
         members = [Copy(namespace[member], tuple(CONSTANTS[d](ast.literal_eval(n)) for d, n in zip(group.dtypes, numbers, strict=True)), identities[member])
                    for member, numbers in zip(group.names, group.numbers, strict=True)]  # fmt: skip
-        result.append(TypedFunction(namespace[name], (*typed[group.names[0]], *group.dtypes), copies=tuple(members), tree=trees[name]))
+        result.append(TypedFunction(namespace[name], (*typed[group.names[0]], *group.dtypes), copies=tuple(members), tree=trees[name], once=group.once))
     rest = [name for name in typed if name not in copied]
     return result + [TypedFunction(namespace[name], tuple(typed[name]), identity=identities.get(name, ""), tree=trees[name]) for name in rest]
 

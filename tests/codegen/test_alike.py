@@ -91,6 +91,38 @@ def test_a_kernel_of_a_form_is_optimised_as_it_would_be_alone() -> None:
     assert body(alone) == body(both)
 
 
+def spread(name: str, stop: str, step: str = "1") -> str:
+    return f"def {name}(tid, nthreads, x, out):\n    for i in range(lower_bound({stop}, tid, nthreads), upper_bound({stop}, tid, nthreads)):\n" \
+           f"        out[i] = x[i] * f32({step}.5)\n\n"  # fmt: skip
+
+
+def spread_program(*kernels: str) -> tuple[str, dict[str, tuple[str, ...]]]:
+    names = [f"k{i}" for i in range(len(kernels))]
+    calls = [f"{name}(tid, nthreads, pointer_f32(args, 1), pointer_f32(args, {2 + i}))" for i, name in enumerate(names)]
+    head = "from flowc.codegen.intrinsics import f32, lower_bound, pointer_f32, upper_bound\n\n"
+    return head + "".join(kernels) + program(*calls), {**dict.fromkeys(names, ("i64", "i64", "f32*", "f32*!")), "program": ENTRY}
+
+
+def test_code_that_needs_not_know_its_numbers_is_made_once() -> None:
+    """Each kernel calls it with its own."""
+    text, types = spread_program(spread("k0", "8"), spread("k1", "16"), spread("k2", "11"))
+    form, _ = typed_functions(text, types, "x")
+    (unit,) = build.translated([form])
+    assert form.once and unit.names == ("k0", "k1", "k2") and unit.text.count("fmul") == 1
+    x, outs = np.linspace(-3, 3, 16, dtype=np.float32), [np.zeros(16, np.float32) for _ in range(3)]
+    run(load(build.compile_source(text, types)), [x, *outs])
+    for out, stop in zip(outs, (8, 16, 11), strict=True):
+        np.testing.assert_array_equal(out, np.where(np.arange(16) < stop, x * np.float32(1.5), 0))
+
+
+@pytest.mark.parametrize("kernels", [(spread("k0", "8", "1"), spread("k1", "8", "2")), (spread("k0", "8"), spread("k1", "8"), spread("k2", "9"))])
+def test_code_that_is_better_for_its_numbers_and_equal_code_are_made_as_ever(kernels: tuple[str, ...]) -> None:
+    text, types = spread_program(*kernels)
+    form, _ = typed_functions(text, types, "x")
+    assert not form.once and len(list(build.translated([form]))) == len(kernels)
+    build.compile_source(text, types)
+
+
 def test_one_kernel_that_writes_over_its_input_is_no_copy_of_another_that_does_not() -> None:
     text = HEAD + scale("k0", "x", "out", "8", "0.5") + scale("k1", "x", "out", "8", "0.5") + program(call("k0", 1, 2), call("k1", 2, 2))
     functions = typed_functions(text, {"k0": KERNEL, "k1": KERNEL, "program": ENTRY}, "x")

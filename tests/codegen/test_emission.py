@@ -104,9 +104,9 @@ def test_helpers_are_started_where_there_are_cores_and_work(monkeypatch: pytest.
 
 
 def test_a_unit_may_go_by_another_name() -> None:
-    renamed = unit(3).called("other")
+    renamed = unit(3).called({"f3": "other"})
     assert '@"other"' in renamed.text and '@"f3"' not in renamed.text
-    assert unit(3).called("f3") == unit(3)
+    assert unit(3).called({"f4": "other"}) == unit(3)
 
 
 def test_archives_give_back_their_members() -> None:
