@@ -3,16 +3,16 @@
     tiles = Tiles((4, 4), batch, places=(14, 14))       # 16 tiles of an image, each of 4 x 4 results
     for t in ...: tile_image, tile_y, tile_x            # `places_of`: which image, and where its results begin
 
-Tiles overlap by a window less one, and reach beyond the image by its padding: `framed` copies a row of one, zeros where there are no pixels.
+Tiles of pixels overlap by a window less one, and reach beyond the image by its padding.
 """
 
 from __future__ import annotations
 
 from flowc.ir.dims import Dim, Shape
-from flowc.ir.loops import Expr, If, Let, Load, Statement, Store, index, lift
+from flowc.ir.loops import Expr, Let, Statement, index
 from flowc.ir.types import F32, DType
-from flowc.ops.tiles import ZERO, serial, unit, var, vector
-from flowc.ops.windows import image_place, known, within
+from flowc.ops.tiles import ZERO, unit, var
+from flowc.ops.windows import known
 from flowc.structs import Struct
 
 Spaces = list[tuple[str, DType, Dim]]  # workspaces: name, dtype, size
@@ -67,22 +67,6 @@ class Tiles:
             Let("tile_number", number), Let("tile_image", var("tile_number") // self.each),
             Let("tile_y", within // self.columns * self.apart[0]), Let("tile_x", within % self.columns * self.apart[1]),
         ]  # fmt: skip
-
-    def are_inside(self, images: Images, size: int) -> bool:
-        """Whether tiles of `size` x `size` pixels never reach beyond the images."""
-        reach = ((count - 1) * m + size for count, m in zip((self.rows, self.columns), self.apart, strict=True))
-        return images.before == (0, 0) and all(n <= extent for n, extent in zip(reach, images.extents, strict=True))
-
-    def framed(self, source: Channels, line: str, row: Expr, size: int, name: str) -> Statement:
-        """Copies a row of a tile into `line`, zeros where the image has no pixels: so no images with zeros around them go through memory."""
-        images, pixel, lane = source.images, var(f"{name}_pixel"), var(f"{name}_lane")
-        (height, width), (above, left) = images.extents, images.before
-        y, x = var("tile_y") + row - above, var("tile_x") + pixel - left
-        place = image_place(var("tile_image"), y, x, height, width, images.channels) + source.first + lane
-        copied, zeros = (Store(line, pixel * source.most + lane, value) for value in (Load(images.buffer, place, F32), lift(0, F32)))
-        inside = If(within(x, index(width)), (vector(lane.name, source.count, copied),), (vector(lane.name, source.count, zeros),))
-        nothing = vector(lane.name, index(size * source.most), Store(line, lane, lift(0, F32)))
-        return If(within(y, index(height)), (serial(pixel.name, index(size), inside),), (nothing,))
 
 
 __all__ = ["Channels", "Images", "Spaces", "Tiles", "pitch"]

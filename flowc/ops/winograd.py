@@ -20,11 +20,11 @@ from fractions import Fraction
 from functools import cache
 
 from flowc.ir.dims import Dim, ceildiv, minimum
-from flowc.ir.loops import Alloc, Barrier, Expr, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
+from flowc.ir.loops import Alloc, Barrier, Expr, If, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
 from flowc.ir.types import F32, DType
 from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, pitch
 from flowc.ops.tiles import ZERO, over, part_of, serial, unit, var, vector
-from flowc.ops.windows import image_place
+from flowc.ops.windows import image_place, within
 from flowc.structs import Struct
 
 Matrix = tuple[tuple[Fraction, ...], ...]
@@ -204,6 +204,22 @@ class Blocks(Tiles):
     def places_in(self, block: Expr) -> list[Statement]:
         """`places_of` the block's tile `t`."""
         return self.places_of(block * self.most + var("t"))
+
+    def are_inside(self, images: Images, size: int) -> bool:
+        """Whether tiles of `size` x `size` pixels never reach beyond the images."""
+        reach = ((count - 1) * m + size for count, m in zip((self.rows, self.columns), self.apart, strict=True))
+        return images.before == (0, 0) and all(n <= extent for n, extent in zip(reach, images.extents, strict=True))
+
+    def framed(self, source: Channels, line: str, row: Expr, size: int, name: str) -> Statement:
+        """Copies a row of a tile into `line`, zeros where the image has no pixels: so no images with zeros around them go through memory."""
+        images, pixel, lane = source.images, var(f"{name}_pixel"), var(f"{name}_lane")
+        (height, width), (above, left) = images.extents, images.before
+        y, x = var("tile_y") + row - above, var("tile_x") + pixel - left
+        place = image_place(var("tile_image"), y, x, height, width, images.channels) + source.first + lane
+        copied, zeros = (Store(line, pixel * source.most + lane, value) for value in (Load(images.buffer, place, F32), lift(0, F32)))
+        inside = If(within(x, index(width)), (vector(lane.name, source.count, copied),), (vector(lane.name, source.count, zeros),))
+        nothing = vector(lane.name, index(size * source.most), Store(line, lane, lift(0, F32)))
+        return If(within(y, index(height)), (serial(pixel.name, index(size), inside),), (nothing,))
 
     def transformed(self, matrix: Matrix, source: Channels, target: str, block: Expr, name: str) -> tuple[list[Alloc], Statement]:
         """`target[i, j][t] = matrix [tile t] matrix^T` for some channels: first along the rows of a tile, then along its columns."""
