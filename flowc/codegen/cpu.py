@@ -23,6 +23,7 @@ from flowc.codegen.shared import SharedFunctions
 from flowc.ir import loop_walks, loops
 from flowc.ir.dims import Sym, symbols
 from flowc.ir.loops import Alloc, Apply, Barrier, Comment, Const, For, Kernel, Let, Statement, Store, Tile, Transform
+from flowc.ir.primitives import MOST_AHEAD
 from flowc.lower.memory import Place
 from flowc.lower.program import SHARED_WORK, Program
 from flowc.structs import Struct
@@ -200,7 +201,7 @@ class Printer(SourcePrinter):
         numbers = [s.rows, s.columns, s.outer, s.inner, s.out_row, s.a_row, s.a_outer, s.a_inner, s.b_unit, s.b_column, s.b_outer, s.b_inner, s.accumulate]
         args = [*pointers, *(self.index(n) for n in (*numbers, *several))]
         if s.ahead:
-            args += [*(s.ahead * 3)[:3], self.index(s.ahead_at), self.index(s.ahead_row)]
+            args += [*(s.ahead * MOST_AHEAD)[:MOST_AHEAD], self.index(s.ahead_at), self.index(s.ahead_row)]
         self.line(depth, f"{name}({', '.join(args)})")
 
     def transform(self, s: Transform, depth: int) -> None:

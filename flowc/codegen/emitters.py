@@ -25,11 +25,12 @@ from flowc.codegen.fourier_text import function_name
 from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
 from flowc.codegen.source import TypedFunction, typed_functions
 from flowc.codegen.tile_text import tile_name
+from flowc.ir.primitives import MOST_AHEAD
 from flowc.structs import replace
 
 i1, i32, i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
-BUFFERS = ("out", "a", "b", "ahead0", "ahead1", "ahead2")  # of primitives: their parameters that are buffers
+BUFFERS = ("out", "a", "b", *tile.AHEAD[:MOST_AHEAD])  # of primitives: their parameters that are buffers
 no_table = ir.Constant(i64.as_pointer(), None)
 
 Emitter = Callable[[Any, Any], Any]
@@ -444,7 +445,7 @@ def _primitive(function: Callable[..., Any], dtype: str, parameters: tuple[str, 
     @lower_registry.lower(function, types.VarArg(types.Any))
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = dict(zip(parameters, args, strict=True))
-        places = {name: value[name.rstrip("012") + "_at"] for name in BUFFERS if name in value}
+        places = {name: value[name.rstrip("0123456789") + "_at"] for name in BUFFERS if name in value}
         code(builder, value | {name: builder.gep(value[name], [at], inbounds=True) for name, at in places.items()})
         return context.get_dummy_value()
 
@@ -465,7 +466,9 @@ def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[s
         numbers = [value[name] for name in tile.PARAMETERS[6:-1]]
         adds = builder.icmp_signed("!=", value["accumulate"], i64(0))
         several = [value[name] for name in tile.SEVERAL]
-        ahead = _table(builder, [builder.ptrtoint(value[name], i64) for name in tile.AHEAD[:3]] + [value["ahead_row"]]) if "ahead_row" in value else no_table
+        ahead = no_table
+        if "ahead_row" in value:
+            ahead = _table(builder, [*(builder.ptrtoint(value[name], i64) for name in tile.AHEAD[:MOST_AHEAD]), value["ahead_row"]])
         kind = ir.FunctionType(ir.VoidType(), [p.type for p in pointers] + [i64] * len(numbers) + [i1] + [i64] * len(several) + [no_table.type])
         callee = cgutils.get_or_insert_function(builder.module, kind, tile_name(dtype))  # of the library: resolved when the program is loaded
         callee.attributes.add("nounwind")
@@ -486,7 +489,7 @@ for _dtype, _one, _many in (("f32", tile.tile_f32, tile.tiles_f32), ("f64", tile
     _tile_emitters(_one, _dtype, tile.PARAMETERS)
     _tile_emitters(_many, _dtype, (*tile.PARAMETERS, *tile.SEVERAL))
 _tile_emitters(tile.tile_ahead_f32, "f32", (*tile.PARAMETERS, *tile.AHEAD))
-for _kind in fourier.KINDS:
+for _kind in fourier.FUNCTIONS:
     _fourier_emitter(_kind)
 _pointer_emitters()
 _local_emitters()

@@ -25,6 +25,7 @@ PARTS = (
     "alike", "barrier", "build", "butterflies", "claims", "clock", "emission", "emitters", "entry", "fourier", "fourier_text", "host", "intrinsics",
     "libraries", "numba_target", "philox", "scalars", "source", "tile", "tile_parts", "tile_text", "types", "vector_text", "vmath", "vmath_f64", "walk",
 )  # fmt: skip
+AGREED = "ir/primitives.py"  # and this one, which says what libraries and their callers agree on
 # what decides, with them, which source and which layout a Function becomes
 ROOMS = ("ir", "ops", "transforms", "lower", "codegen")
 ALONE = ("runtime/layout.py",)
@@ -62,7 +63,8 @@ def _environment() -> str:
     import llvmlite.binding as llvm
 
     version = b"".join(_read(os.path.join(place, "_version.py")) for place in _places("numba")).decode()
-    return "\n".join([version, llvmlite.__version__, str(llvm.llvm_version_info), *host(), _content([os.path.join(_HERE, f"{p}.py") for p in PARTS])])
+    files = [*(os.path.join(_HERE, f"{part}.py") for part in PARTS), os.path.join(_FLOWC, AGREED)]
+    return "\n".join([version, llvmlite.__version__, str(llvm.llvm_version_info), *host(), _content(files)])
 
 
 def _compiler() -> str:

@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("real", "complex", "to_real")
+from flowc.ir.primitives import KEPT, TRANSFORMED
+
 PARAMETERS = ("out", "out_at", "out_step", "out_part", "a", "a_at", "a_step", "a_part", "first", "count", "lanes")
-SIZE = 16
-COLUMNS = SIZE // 2 + 1
-MOST_LANES = 64
 
 
 def _lines(buffer: Any, at: int, step: int, count: int, lanes: int) -> Any:
@@ -29,7 +27,7 @@ def _lines(buffer: Any, at: int, step: int, count: int, lanes: int) -> Any:
 
 
 def _found(a: Any, at: int, step: int, part: int, first: int, count: int, lanes: int, is_real: bool) -> Any:
-    x = np.zeros((SIZE, lanes), np.complex128)
+    x = np.zeros((TRANSFORMED, lanes), np.complex128)
     places = _lines(a, at, step, count, lanes)
     x[first : first + count] = a[places] if is_real else a[places] + 1j * a[places + part]
     return x
@@ -43,7 +41,7 @@ def _stored(out: Any, at: int, step: int, part: int, x: Any) -> None:
 def fourier_real_f32(out: Any, out_at: int, out_step: int, out_part: int, a: Any, a_at: int, a_step: int, a_part: int,
                      first: int, count: int, lanes: int) -> None:  # fmt: skip
     """See the module's text; `out` and `a` are f32 buffers and every other argument a whole number."""
-    _stored(out, out_at, out_step, out_part, np.fft.fft(_found(a, a_at, a_step, a_part, first, count, lanes, True), axis=0)[:COLUMNS])
+    _stored(out, out_at, out_step, out_part, np.fft.fft(_found(a, a_at, a_step, a_part, first, count, lanes, True), axis=0)[:KEPT])
 
 
 def fourier_complex_f32(out: Any, out_at: int, out_step: int, out_part: int, a: Any, a_at: int, a_step: int, a_part: int,
@@ -55,8 +53,8 @@ def fourier_complex_f32(out: Any, out_at: int, out_step: int, out_part: int, a: 
 def fourier_to_real_f32(out: Any, out_at: int, out_step: int, out_part: int, a: Any, a_at: int, a_step: int, a_part: int,
                         first: int, count: int, lanes: int) -> None:  # fmt: skip
     """See the module's text; `out_part`, `first` and `count` mean nothing here."""
-    x = _found(a, a_at, a_step, a_part, 0, COLUMNS, lanes, False)[:COLUMNS]
-    out[_lines(out, out_at, out_step, SIZE, lanes)] = np.fft.irfft(x, axis=0) * SIZE
+    x = _found(a, a_at, a_step, a_part, 0, KEPT, lanes, False)[:KEPT]
+    out[_lines(out, out_at, out_step, TRANSFORMED, lanes)] = np.fft.irfft(x, axis=0) * TRANSFORMED
 
 
 FUNCTIONS = {"real": fourier_real_f32, "complex": fourier_complex_f32, "to_real": fourier_to_real_f32}

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Sequence
 
 from flowc.codegen.butterflies import Number, Part, Straight, Term
-from flowc.codegen.fourier import COLUMNS, KINDS, MOST_LANES, SIZE
 from flowc.codegen.host import vector_bytes
 from flowc.codegen.vector_text import VectorText
+from flowc.ir.primitives import KEPT, MOST_LANES, TRANSFORMED, TRANSFORMS
 
 ZEROS = "@flowc_fourier_zeros"
 
@@ -45,7 +45,7 @@ def library_text() -> str:
     """LLVM text of all functions."""
     head = f"{ZEROS} = internal constant [{MOST_LANES} x float] zeroinitializer, align 64"
     attributes = f'attributes #1 = {{ noinline nounwind "prefer-vector-width"="{8 * vector_bytes()}" }}'
-    return "\n".join([head, *map(_function_text, KINDS), attributes]) + "\n"
+    return "\n".join([head, *map(_function_text, TRANSFORMS), attributes]) + "\n"
 
 
 def _function_text(kind: str) -> str:
@@ -53,7 +53,7 @@ def _function_text(kind: str) -> str:
     t.put(f"define void @{function_name(kind)}(ptr %out, ptr %a, i64 %out_step, i64 %out_part, i64 %a_step, i64 %a_part, "
           "i64 %first, i64 %count, i64 %lanes) #1 {")  # fmt: skip
     t.put("entry:")
-    numbers = COLUMNS if kind == "to_real" else SIZE
+    numbers = KEPT if kind == "to_real" else TRANSFORMED
     places: list[tuple[str, str]] = []  # of each number's parts
     for j in range(numbers):
         place = t.at("%a", t.mul("%a_step", str(j) if kind == "to_real" else t.sub(str(j), "%first")))
@@ -76,7 +76,7 @@ def _function_text(kind: str) -> str:
         vectors = _Vectors(t)
         s = Straight(vectors)
         if kind == "to_real":
-            ends = (0, COLUMNS - 1)  # which are real
+            ends = (0, KEPT - 1)  # which are real
             for q, x in enumerate(s.to_real([(loaded(re), None if k in ends else loaded(im)) for k, (re, im) in enumerate(places)])):
                 put(x, t.at("%out", t.mul("%out_step", str(q))))
         else:

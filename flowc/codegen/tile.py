@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from flowc.ir.primitives import MOST_AHEAD
+
 
 def _tile(out: Any, out_at: int, a: Any, a_at: int, b: Any, b_at: int, rows: int, columns: int, outer: int, inner: int, out_row: int,
           a_row: int, a_outer: int, a_inner: int, b_unit: int, b_column: int, b_outer: int, b_inner: int, accumulate: int) -> None:  # fmt: skip
@@ -73,5 +75,5 @@ def tile_ahead_f32(*args: Any) -> None:
 
 PARAMETERS = ("out", "out_at", "a", "a_at", "b", "b_at", "rows", "columns", "outer", "inner", "out_row",
               "a_row", "a_outer", "a_inner", "b_unit", "b_column", "b_outer", "b_inner", "accumulate")  # fmt: skip
-AHEAD = ("ahead0", "ahead1", "ahead2", "ahead_at", "ahead_row")
+AHEAD = (*(f"ahead{n}" for n in range(MOST_AHEAD)), "ahead_at", "ahead_row")
 SEVERAL = ("count", "out_step", "a_step", "b_step")

@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from flowc.codegen.host import registers
 from flowc.codegen.vector_text import VectorText
+from flowc.ir.primitives import MOST_AHEAD
 
 VECTORS = 2  # registers that a row of a part takes
 FORMS = ((1, True), (2, True), (2, False))  # (vectors, cut); the tile's entry counts on this order
 assert FORMS[-1][0] == VECTORS
 TERMS = 4  # of the sum, in one turn of the loop
-ARRAYS_AHEAD = 3  # that are asked for while sums are under way: what an optimizer updates
 GROUPS_AHEAD = 3  # sizes of parts that do so: those of equal parts of many rows
 NEXT_CACHE = 2  # where to: the innermost cache has no room for it
 ADDRESSED = 3  # rows of `a` that one address serves: with the stride once and twice, which an instruction adds by itself
@@ -60,7 +60,7 @@ def part_text(dtype: str, rows: int, vectors: int, cut: bool) -> str:
     loops = _loops(t, cut)
     ahead: _Ahead | None = None
     if not cut and vectors == VECTORS and rows > most_rows() - GROUPS_AHEAD:
-        held = [t.value(f"load i64, ptr {t.value(f'getelementptr i64, ptr %ahead, i64 {n}')}, align 8") for n in range(ARRAYS_AHEAD + 1)]
+        held = [t.value(f"load i64, ptr {t.value(f'getelementptr i64, ptr %ahead, i64 {n}')}, align 8") for n in range(MOST_AHEAD + 1)]
         ahead = _Ahead(held[:-1], held[-1], rows, vectors * t.n)
         some_ahead = t.both(t.compare("ne", held[0], "0"), t.compare("eq", "%outer", "1"))
         loops.insert(0, loops[0]._replace(name="fetching", stop=t.choose(some_ahead, loops[0].stop, "0")))

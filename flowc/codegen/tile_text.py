@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from flowc.codegen.host import vector_bytes
-from flowc.codegen.tile_parts import ARRAYS_AHEAD, FORMS, VECTORS, most_rows, part_name, part_text
+from flowc.codegen.tile_parts import FORMS, VECTORS, most_rows, part_name, part_text
 from flowc.codegen.vector_text import UNIT, VectorText
+from flowc.ir.primitives import MOST_AHEAD
 
 STRETCH = 512  # terms of the sum: the panels' stretches stay in the second cache; shorter ones begin and end too often
 SWEEPS = (2, 1)  # terms of the sum in one sweep of a row along lines of `b`
@@ -40,7 +41,7 @@ SIGNATURE = ("ptr %c, ptr %a, ptr %b, i64 %rows, i64 %columns, i64 %outer, i64 %
 def tile_text(dtype: str) -> str:
     """LLVM text of the function of one dtype and of what it calls."""
     t = VectorText(dtype)
-    t.put(f"@{NOTHING_AHEAD} = internal constant [{ARRAYS_AHEAD + 1} x i64] zeroinitializer")
+    t.put(f"@{NOTHING_AHEAD} = internal constant [{MOST_AHEAD + 1} x i64] zeroinitializer")
     t.put(f"declare {t.vector} @llvm.fma.{t.suffix}({t.vector}, {t.vector}, {t.vector})")
     t.put(f"declare {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr, i32, {t.mask}, {t.vector})")
     t.put(f"declare void @llvm.masked.store.{t.suffix}.p0({t.vector}, ptr, i32, {t.mask})")
@@ -248,7 +249,7 @@ def _blocks(dtype: str) -> str:
     terms = t.mul("%outer", "%inner")
     # what is asked for ahead would be asked for again in each stretch
     table = t.choose(t.both(t.compare("sle", terms, str(STRETCH)), t.value("icmp ne ptr %ahead, null")), "%ahead", f"@{NOTHING_AHEAD}", "ptr")
-    ahead_row = t.value(f"load i64, ptr {t.value(f'getelementptr i64, ptr {table}, i64 {ARRAYS_AHEAD}')}, align 8")
+    ahead_row = t.value(f"load i64, ptr {t.value(f'getelementptr i64, ptr {table}, i64 {MOST_AHEAD}')}, align 8")
     enough = t.compare("sge", terms, str(TERMS_TO_COPY))
     alone = t.compare("eq", "%count", "1")  # several products are small: each one's operands are read where they are
     apart = t.compare("sgt", "%b_inner", str(NEAR_UNITS * t.unit))

@@ -59,9 +59,17 @@ def names(expr: Expr) -> set[str]:
     return found.union(*(names(inner) for inner in operands(expr)))
 
 
+def loads(expr: Expr) -> Iterator[Load]:
+    """Where an expression looks at buffers."""
+    if isinstance(expr, Load):
+        yield expr
+    for inner in operands(expr):
+        yield from loads(inner)
+
+
 def reads(expr: Expr) -> bool:
     """Whether an expression looks at a buffer."""
-    return isinstance(expr, Load) or any(reads(inner) for inner in operands(expr))
+    return any(True for _ in loads(expr))
 
 
 def walk(body: Iterable[Statement]) -> Iterator[Statement]:

@@ -344,7 +344,7 @@ class Tile(Statement):
     out_step: Expr = Const(0, I64)
     a_step: Expr = Const(0, I64)
     b_step: Expr = Const(0, I64)
-    ahead: tuple[str, ...] = ()  # buffers that are read next, at places as far apart as those of the sums: fetched meanwhile
+    ahead: tuple[str, ...] = ()  # at most MOST_AHEAD buffers that are read next, at places as far apart as those of the sums: fetched meanwhile
     ahead_at: Expr = Const(0, I64)
     ahead_row: Expr = Const(0, I64)
 

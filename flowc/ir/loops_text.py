@@ -48,6 +48,7 @@ from flowc.ir.loops import (
     function_dtype,
     lift,
 )  # fmt: skip
+from flowc.ir.primitives import TRANSFORMS
 from flowc.ir.text import parse_dim
 from flowc.ir.types import BOOL, DTYPES, I64, DType
 from flowc.structs import fields
@@ -157,8 +158,6 @@ def _stored(body: Iterable[Statement]) -> Iterator[str]:
 
 
 SEVERAL = ("count", "out_step", "a_step", "b_step")  # of a Tile: not shown where it is one product
-
-
 AHEAD = ("ahead", "ahead_at", "ahead_row")  # not shown where there is nothing to fetch
 
 
@@ -316,7 +315,7 @@ class _Parser:
                 return Comment(text)
             case ast.Expr(value=ast.Call(func=ast.Name(id="tile"), args=[], keywords=keywords)):
                 return Tile(**self.primitive(Tile, tree, keywords))
-            case ast.Expr(value=ast.Call(func=ast.Name(id="fourier_real" | "fourier_complex" | "fourier_to_real" as name), args=[], keywords=keywords)):
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=[], keywords=keywords)) if name.removeprefix("fourier_") in TRANSFORMS:
                 return Transform(kind=name.removeprefix("fourier_"), **self.primitive(Transform, tree, keywords))
         raise self.fail(tree, "no statement of the loop IR")
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 
 from flowc.ir.loops import FUNCTIONS
+from flowc.ir.primitives import TRANSFORMS
 
 _DTYPES = ("bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f16", "f32", "f64")
 
@@ -21,8 +22,7 @@ RESERVED = frozenset(
         "range", "min", "max", "abs", "int", "float", "inf", "nan", "pi", "math", "np", "cuda", "vmath", "vmath_f64",
         "absolute", "add_any_order", "cast", "copysign", "fmod", "larger", "maximum", "minimum", "power", "quotient", "remainder", "rint", "select",
     }
-    | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tile_ahead", "tiles", *(f"fourier_{kind}" for kind in ("real", "complex", "to_real")))
-       for dtype in _DTYPES}
+    | {f"{what}_{dtype}" for what in ("local", "pointer", "tile", "tile_ahead", "tiles", *(f"fourier_{kind}" for kind in TRANSFORMS)) for dtype in _DTYPES}
 )  # fmt: skip
 _NUMBERED = re.compile(r"k\d+(_.*[^_])?$|team_\d+$")  # kernels (a name that ends in an underscore is none's), and how many threads share each
 

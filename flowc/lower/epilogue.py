@@ -12,18 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowc.ir import loop_walks, loops
+from flowc.ir import loops
 from flowc.ir.function import CONSTANT
+from flowc.ir.loop_walks import children, expressions, loads, names
 from flowc.ir.loops import Alloc, Const, Expr, For, If, Let, Load, Statement, Store, Tile, Var
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
+from flowc.ir.primitives import MOST_AHEAD
 from flowc.ir.types import F32, I64
 from flowc.lower.element import ZERO, Flat, Index, taken_apart, unravel
 from flowc.lower.kernel import KernelBuilder, spread
 from flowc.structs import replace
 from flowc.transforms.groups import is_view, squeezed
 
-MOST_AHEAD = 3  # buffers that a tile has fetched: an optimizer's state
 FAR = 8 << 20  # bytes of them, from where they are in no cache when they are needed
 
 
@@ -44,13 +45,9 @@ def _is_final(statement: Statement, out: str) -> bool:
             return isinstance(statement.accumulate, Const) and not statement.accumulate.value
         case Store() if statement.buffer == out and statement.combine is not None:
             return False
-    if any(_reads(e, out) for e in loop_walks.expressions(statement)):
+    if any(load.buffer == out for e in expressions(statement) for load in loads(e)):
         return False
-    return all(_is_final(s, out) for inner in loop_walks.children(statement) for s in inner)
-
-
-def _reads(e: Expr, buffer: str) -> bool:
-    return isinstance(e, Load) and e.buffer == buffer or any(_reads(inner, buffer) for inner in loop_walks.operands(e))
+    return all(_is_final(s, out) for inner in children(statement) for s in inner)
 
 
 def _attach_one(k: KernelBuilder, root: Node, out: str, statement: Statement, results: list[Node], keep: bool, stops: Mapping[str, Expr]) -> Statement:
@@ -110,15 +107,11 @@ def _with_tile(k: KernelBuilder, root: Node, tile: Tile, results: list[Node], ke
 
 def _ahead(k: KernelBuilder, line: For, begin: Expr) -> tuple[str, ...]:
     """Buffers too large for any cache that are read along a line from `begin` on: a tile has them fetched while it is computed."""
-    read = [e for s in line.body for whole in loop_walks.expressions(s) for e in _loads(whole)]
-    names = dict.fromkeys(e.buffer for e in read if isinstance(begin, Var) and isinstance(at := _without(e.index, line.var), Var) and at.name == begin.name)
-    sizes = {b.name: b.size for b in k.buffers if b.name in names and b.dtype is F32 and isinstance(b.size, int)}
-    far = [name for name in names if sizes.get(name, 0) > 0]
-    return tuple(far[:MOST_AHEAD]) if sum(sizes[name] for name in far) * F32.size >= FAR else ()
-
-
-def _loads(e: Expr) -> list[Load]:
-    return [*([e] if isinstance(e, Load) else []), *(load for inner in loop_walks.operands(e) for load in _loads(inner))]
+    read = [load for s in line.body for e in expressions(s) for load in loads(e)]
+    along = {load.buffer for load in read if isinstance(at := _without(load.index, line.var), Var) and isinstance(begin, Var) and at.name == begin.name}
+    sizes = {b.name: b.size for b in k.buffers if b.name in along and b.dtype is F32 and isinstance(b.size, int)}
+    far = [name for name in dict.fromkeys(load.buffer for load in read) if name in sizes]
+    return tuple(far[:MOST_AHEAD]) if sum(sizes.values()) * F32.size >= FAR else ()
 
 
 def _line_of(loop: For, out: str) -> Expr | None:
@@ -127,7 +120,7 @@ def _line_of(loop: For, out: str) -> Expr | None:
         case For(kind="vector", start=Const(value=0), body=(*before, Store(buffer=buffer, index=Expr() as at))) if buffer == out:
             begin = _without(at, loop.var)
             inside = [s.name for s in before if isinstance(s, Let | Alloc)]
-            plain = len(inside) == len(before) and begin is not None and not any(_reads_name(begin, name) for name in inside)
+            plain = len(inside) == len(before) and begin is not None and not names(begin).intersection(inside)
             return begin if plain else None
     return None
 
@@ -164,12 +157,8 @@ def _without(e: Expr, name: str) -> Expr | None:
         for place, other in ((0, 1), (1, 0)):
             rest = _without(e.args[place], name)
             if rest is not None:
-                return None if _reads_name(e.args[other], name) else rest + e.args[other]
+                return None if name in names(e.args[other]) else rest + e.args[other]
     return None
-
-
-def _reads_name(e: Expr, name: str) -> bool:
-    return isinstance(e, Var) and e.name == name or any(_reads_name(inner, name) for inner in loop_walks.operands(e))
 
 
 def _instead_of_store(k: KernelBuilder, root: Node, out: str, store: Store, results: list[Node], stops: Mapping[str, Expr]) -> list[Statement]:

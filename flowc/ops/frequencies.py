@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowc.ir.loops import Alloc, Expr, Let, Load, Operand, Statement, Store, Transform, Var, index, lift, select
+from flowc.ir.primitives import KEPT, TRANSFORMED
 from flowc.ir.types import F32, I64
 from flowc.ops.image_tiles import Channels, Tiles, pitch
 from flowc.ops.tiles import ZERO, larger, part_of, serial, smaller, unit, var, vector
 from flowc.ops.windows import image_place, within
 from flowc.structs import Struct
 
-SIZE = 16  # pixels of a tile along each axis
+SIZE = TRANSFORMED  # pixels of a tile along each axis
 HALF = SIZE // 2
-COLUMNS = HALF + 1  # of a tile's frequencies: the others are conjugates of these
+COLUMNS = KEPT  # of a tile's frequencies: the others are conjugates of these
 FREQUENCIES = (HALF - 1) * SIZE + 2 * COLUMNS
 SLACK = SIZE - COLUMNS  # frequencies behind the last: the last column is written as if all of it were needed
 CHANNELS = 32  # transformed at a time: a tile's rows of so many channels stay in the first cache

@@ -43,6 +43,8 @@ def test_every_file_that_takes_part_in_compiling_is_counted() -> None:
     used = {m.removeprefix("flowc.codegen.") for m in done.stdout.split() if m.startswith("flowc.codegen.")}
     loads_only = {"objects", "elf", "ahead"}
     assert used - loads_only <= set(environment.PARTS)
+    others = {m.removeprefix("flowc.").replace(".", "/") + ".py" for m in done.stdout.split() if m.startswith("flowc.ir.")}
+    assert others - {"ir/shown.py"} == {environment.AGREED}
 
 
 def test_every_file_from_function_to_layout_is_counted() -> None:

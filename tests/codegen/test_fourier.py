@@ -30,7 +30,7 @@ def numpys(kind: str, x: np.ndarray) -> np.ndarray:
     return np.fft.fft(x, axis=0) if kind == "complex" else np.fft.rfft(x, axis=0)
 
 
-@pytest.mark.parametrize("kind", fourier.KINDS)
+@pytest.mark.parametrize("kind", fourier.FUNCTIONS)
 @pytest.mark.parametrize("lanes", [16, 32, 48, 64])
 @pytest.mark.parametrize(("first", "count"), [(0, 16), (2, 14), (0, 5), (15, 1), (7, 0)])
 @pytest.mark.parametrize("backwards", [False, True])
