@@ -29,6 +29,7 @@ DEPTH = 128  # of the product: a tile's operands are well below 32 KB
 PRODUCTS = 400  # in one run of the probe: a tenth of a millisecond, so that the launch counts little
 APPLIED, APPLICATIONS = 1000, 100  # elements that a function is applied to, and how often in one run of the probe
 SINGLE, SINGLES = 11, 400  # operations on each element of the mixed probe, and how often in one run
+APART = 32  # elements between what two threads write, which would else fetch one cache line from each other again and again
 CALLS = 64  # in one program that is repeated
 TIMES = 15  # the best of so many counts: a limit is what the machine can do
 
@@ -61,7 +62,7 @@ from flowc.codegen.intrinsics import extent, pointer_{dtype}{imported}
 def alone(tid, nthreads, x, out, n, times):
     for t in range(times):
         for i in range(n):
-            out[tid * n + i] = {value}
+            out[tid * (n + {apart}) + i] = {value}
 
 
 def program(tid, nthreads, args):
@@ -167,10 +168,10 @@ def products(dtype: str, threads: int) -> Probe:
 
 
 def _over_elements(dtype: str, value: str, imported: str, threads: int, times: int, each: int) -> Probe:
-    text = FUNCTION.format(dtype=dtype, imported=imported, value=value)
+    text = FUNCTION.format(dtype=dtype, imported=imported, value=value, apart=APART)
     code = compile_cached(text, {"alone": ("i64", "i64", f"{dtype}*", f"{dtype}*!", "i64", "i64"), "program": ("i64", "i64", "i64*")})
     x = np.linspace(0.1, 0.9, APPLIED, dtype=np.float32 if dtype == "f32" else np.float64)
-    out = np.zeros(threads * APPLIED, x.dtype)
+    out = np.zeros(threads * (APPLIED + APART), x.dtype)
     return _probe(code, [address(x), address(out), APPLIED, times], each * APPLIED * times * threads, x, out)
 
 
