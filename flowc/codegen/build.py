@@ -125,7 +125,7 @@ def translated(functions: Sequence[TypedFunction]) -> Iterator[Unit]:
     """Functions as LLVM text, each as soon as it is there; Numba is imported for the first."""
     if not functions:
         return
-    from flowc.codegen import emitters  # noqa: F401 (registers the intrinsics)
+    from flowc.codegen import functions as _registered  # noqa: F401 (what generated source may call)
     from flowc.codegen.numba_target import Translator
 
     translator = Translator()

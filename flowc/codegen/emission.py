@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from flowc.codegen.ahead import cores, python
+from flowc.codegen.wishes import interleaved
 
 UNITS_FOR_A_HELPER = 4  # kernels that must be there for another process to bring more than its start costs
 COMMAND = "from flowc.codegen.emission import serve; serve()"
@@ -63,96 +64,6 @@ def with_width(text: str, width: int) -> str:
     """LLVM prefers 256-bit vectors on many processors that have 512; say what width is wanted."""
     marked = re.sub(_DEFINITION, lambda m: f"{m[1]} #0 {m[2]}", text)
     return f'{marked}\nattributes #0 = {{ "prefer-vector-width"="{width}" }}\n'
-
-
-_BRANCH = re.compile(r'^  br (?:i1 [^,]+, )?label %"([^"]+)"(?:, label %"([^"]+)")?')
-_FUNCTION_OF_FLOATS = re.compile(r'call (?:float|double) @"?\w+_f(?:32|64)"?\(')
-_ELEMENT_STORED = re.compile(r'  store (?:float|double) .*, (?:float|double)\* %"\.\d')  # variables have names, places of elements numbers
-_STORED = re.compile(r'  store .*\* %"\.\d')  # any element
-_PLACE = re.compile(r'  %"(\.\d+)" = getelementptr inbounds \w+, \w+\* %"([^"]+)"')
-_STORED_AT, _LOADED_AT = re.compile(r'  store .*\* %"(\.\d+)"'), re.compile(r'  %"[^"]+" = load .*\* %"(\.\d+)"')
-_TRIPS = re.compile(r'  %"[^"]+" = icmp slt i64 %"[^"]+", (\d+)$')
-_JOINED = re.compile(r"fadd reassoc|call nsz (?:reassoc )?\w+ @\"?llvm\.(?:fmuladd|maximum|minimum)|select nnan nsz")
-_LOOP = 900_000  # the number of the loops' metadata, beyond those of any module
-BRIEF = 32  # lines of a loop whose own steps, counting and branching, are a good part of it
-FEW = 64  # elements of a loop that LLVM might take apart
-WHOLE = range(33, 257)  # elements of a brief loop that becomes vectors without a loop, the last of them cut off
-
-
-class Wish(NamedTuple):
-    """What LLVM is asked to make of a loop. vectors: taken at a time; whole: no loop is left, and the last vector is cut off by a mask; rolled:
-    not taken apart into single elements before, as LLVM does with few of them."""
-
-    vectors: int
-    whole: bool = False
-    rolled: bool = False
-
-    def metadata(self, number: int) -> list[str]:
-        """The lines of the module that say so, numbered from `number`."""
-        parts = [f'!{{!"llvm.loop.interleave.count", i32 {self.vectors}}}']
-        if self.whole:
-            parts += [
-                '!{!"llvm.loop.vectorize.predicate.enable", i1 true}',
-                '!{!"llvm.loop.vectorize.followup_vectorized", !{!"llvm.loop.unroll.full"}}',
-            ]
-        if self.rolled:
-            parts.append('!{!"llvm.loop.unroll.disable"}')
-        return [f"!{number} = distinct !{{!{number}, {', '.join(parts)}}}"]
-
-
-def interleaved(text: str, width: int = 512) -> str:
-    """LLVM text in which innermost loops say what they want of LLVM's passes. width: bits of a vector.
-
-    Those that call a function of `vmath` take two vectors at a time: such a function is one long chain of operations, each waiting for the one
-    before. LLVM leaves so long a loop alone, and a processor cannot look far enough ahead to begin the next chain. Brief ones that store floats
-    take four: a brief loop spends a fifth of its instructions on itself. Brief loops of a known number of elements that is no multiple of the
-    vectors become vectors only. A reduction's rest would be added up a second time, across one more vector; what is stored would be computed
-    element by element, and cut off vectors of 512 bits are as fast as whole ones (others are not: they store with no mask, or slowly).
-    A loop is a branch to a block that stands before it.
-    """
-    result: list[str] = []
-    used: dict[Wish, int] = {}
-    blocks: dict[str, int] = {}
-    end = 0  # of the last loop
-    for line in text.splitlines():
-        branch = _BRANCH.match(line)
-        if line.startswith("define"):
-            blocks, end = {}, len(result)
-        elif line.endswith(":"):
-            blocks[line[:-1].strip('"')] = len(result)
-        elif branch is not None and (back := [blocks[name] for name in branch.groups() if name in blocks]):
-            wish = _wish(result[back[0] :], width) if back[0] >= end else None
-            if wish is not None:
-                line += f", !llvm.loop !{used.setdefault(wish, _LOOP + len(used))}"
-            end = len(result)
-        result.append(line)
-    for wish, number in used.items():
-        result += wish.metadata(number)
-    return "\n".join(result)
-
-
-def _wish(loop: Sequence[str], width: int) -> Wish | None:
-    """What an innermost loop is to become; None leaves it to LLVM."""
-    if any(_FUNCTION_OF_FLOATS.search(line) for line in loop):
-        return Wish(2)
-    trips = next((int(found[1]) for line in loop if (found := _TRIPS.match(line))), 0)
-    is_cut = trips in WHOLE and bool(trips % 16)
-    stores = any(_ELEMENT_STORED.match(line) for line in loop)
-    rolled = stores and 0 < trips <= FEW and trips % (width // 32) == 0
-    if len(loop) > BRIEF:
-        return Wish(1, rolled=True) if rolled else None
-    if stores:
-        is_whole = is_cut and width == 512 and not _rewrites(loop)
-        return Wish(1, whole=True) if is_whole else Wish(4, rolled=rolled)
-    reduces = any(_JOINED.search(line) for line in loop) and not any(_STORED.match(line) for line in loop)
-    return Wish(2, whole=True) if reduces and is_cut else None
-
-
-def _rewrites(loop: Sequence[str]) -> bool:
-    """Whether a loop reads what it writes to: a cut off vector has to wait until what was stored in other pieces is in the cache."""
-    places = {found[1]: found[2] for line in loop if (found := _PLACE.match(line))}
-    touched = [{places.get(found[1]) for line in loop if (found := access.match(line))} for access in (_STORED_AT, _LOADED_AT)]
-    return bool(touched[0] & touched[1])
 
 
 def linked(units: Sequence[Unit], width: int, public: Sequence[str]) -> Any:

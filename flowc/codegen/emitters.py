@@ -2,15 +2,14 @@
 
     quotient(i, n)   ->   sdiv i64 %i, %n
 
-Imported only when something compiles.
+Imported only when something compiles, by `functions`, which has the rest of them.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -22,11 +21,9 @@ from flowc.codegen.barrier import barrier_text
 from flowc.codegen.claims import first_claim_text, next_claim_text
 from flowc.codegen.clock import clock_text
 from flowc.codegen.fourier_text import function_name
-from flowc.codegen.numba_target import AbstractTemplate, Pointer, Translator, lower_registry, type_named, typing_registry
-from flowc.codegen.source import TypedFunction, typed_functions
+from flowc.codegen.numba_target import AbstractTemplate, Pointer, lower_registry, type_named, typing_registry
 from flowc.codegen.tile_text import tile_name
 from flowc.ir.primitives import MOST_AHEAD
-from flowc.structs import replace
 
 i1, i32, i64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -41,7 +38,7 @@ def emit(function: Callable[..., Any], result: str, *arguments: str) -> Callable
     sig = signature(type_named(result), *(type_named(a) for a in arguments))
 
     def register(code: Emitter) -> Emitter:
-        _cases.setdefault(function, []).append(sig)
+        CASES.setdefault(function, []).append(sig)
 
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             value = code(builder, args)
@@ -53,26 +50,26 @@ def emit(function: Callable[..., Any], result: str, *arguments: str) -> Callable
     return register
 
 
-_cases: dict[Any, list[Any]] = {}
+CASES: dict[Any, list[Any]] = {}
 
 
 def publish() -> None:
     """Give the typing registry one template per function, after all its signatures are known."""
-    for function, cases in _cases.items():
+    for function, cases in CASES.items():
         typing_registry.register_global(function, types.Function(type(function.__name__, (ConcreteTemplate,), {"key": function, "cases": cases})))
-    _cases.clear()
+    CASES.clear()
 
 
 # LLVM types and small pieces
 
-_LLVM: dict[Any, Any] = {types.boolean: i1, types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+LLVM: dict[Any, Any] = {types.boolean: i1, types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 FLOATS = ("f32", "f64")
 ANY_ORDER = ("reassoc", "nsz")
 INTS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
-_LLVM |= {type_named(name): ir.IntType(int(name[1:])) for name in INTS}
+LLVM |= {type_named(name): ir.IntType(int(name[1:])) for name in INTS}
 
 
-def _external(builder: Any, name: str, result: Any, args: Any, text: Callable[[], Any] | None = None) -> Any:
+def external(builder: Any, name: str, result: Any, args: Any, text: Callable[[], Any] | None = None) -> Any:
     """Call a function of the C library, or one whose LLVM text is linked later."""
     if text is not None:
         builder.module.flowc_texts[name] = text
@@ -169,59 +166,6 @@ def _absolute(builder: Any, args: Any) -> Any:
     return builder.select(builder.icmp_signed("<", args[0], args[0].type(0)), builder.neg(args[0]), args[0])
 
 
-# functions that are compiled from Python text of their own, once in a process
-
-
-def _translated(item: TypedFunction) -> Callable[[], tuple[str, dict[str, Any]]]:
-    @cache
-    def text() -> tuple[str, dict[str, Any]]:
-        translator = Translator()
-        function = translator.translate(item, callable_by_later=False)
-        function.attributes.add("alwaysinline")
-        function.attributes.add("nounwind")
-        function.linkage = "linkonce_odr"
-        return str(translator.module), translator.module.flowc_texts
-
-    return text
-
-
-def _library_functions() -> None:
-    """Register the functions of `vmath`, `vmath_f64` and `philox`; what they call among themselves is linked with them."""
-    from flowc.codegen import philox, vmath, vmath_f64
-
-    for module in (vmath, vmath_f64, philox):
-        signatures = {name: f.__annotations__ for name, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__}
-        arguments = {name: [kind for parameter, kind in a.items() if parameter != "return"] for name, a in signatures.items()}
-        file = str(module.__file__)
-        for item in typed_functions(Path(file).read_text(encoding="utf-8"), arguments, file):
-            item = replace(item, result=signatures[item.name]["return"])
-            text = _translated(item)
-
-            def call(builder: Any, args: Any, item: TypedFunction = item, text: Any = text) -> Any:
-                return _external(builder, item.name, _LLVM[type_named(item.result)], args, text)
-
-            emit(item.function, item.result, *item.arguments)(call)
-            public = intrinsics.MATH.get(item.name.removesuffix("_f32").removesuffix("_f64"))
-            if public is None and item.name.startswith("power_"):
-                public = intrinsics.power
-            if item.name == "philox":
-                public = intrinsics.philox
-            if public is not None:
-                emit(public, item.result, *item.arguments)(call)
-
-
-def _c_library() -> None:
-    """The functions of f64 that `vmath_f64` has not."""
-    done = {(f, case.args[0]) for f, cases in _cases.items() for case in cases}
-    for name, function in {**intrinsics.MATH, "pow": intrinsics.power}.items():
-        if (function, types.float64) not in done:
-            emit(function, "f64", *["f64"] * (2 if name in ("atan2", "pow") else 1))(partial(_library_call, name))
-
-
-def _library_call(name: str, builder: Any, args: Any) -> Any:
-    return _external(builder, name, ir.DoubleType(), args)
-
-
 # local arrays
 
 
@@ -303,7 +247,7 @@ def _pointer_emitters() -> None:
 
         def code(builder: Any, args: Any, dtype: str = dtype) -> Any:
             kind = type_named(dtype)
-            element = ir.HalfType() if dtype == "f16" else ir.IntType(8) if kind == types.boolean else _LLVM[kind]
+            element = ir.HalfType() if dtype == "f16" else ir.IntType(8) if kind == types.boolean else LLVM[kind]
             return builder.inttoptr(_slot(builder, args), element.as_pointer())
 
         emit(function, dtype + "*", "i64*", "i64")(code)
@@ -377,7 +321,7 @@ def _claim(builder: Any, n: Any, tid: Any, nthreads: Any, table: Any, name: str,
     """What the function of that name gives to one of several threads; `alone` for a thread by itself."""
     with builder.if_else(builder.icmp_signed(">", nthreads, i64(1))) as (several, one):
         with several:
-            given = _external(builder, name, i64, [n, tid, nthreads, builder.load(table)], text)
+            given = external(builder, name, i64, [n, tid, nthreads, builder.load(table)], text)
             several_block = builder.block
         with one:
             one_block = builder.block
@@ -412,7 +356,7 @@ def _next_claim(builder: Any, args: Any) -> Any:
 def _mark(builder: Any, args: Any) -> None:
     table, slot, place = args
     buffer = builder.inttoptr(builder.load(builder.gep(table, [slot])), table.type)
-    now = _external(builder, "flowc_clock", i64, [], lambda: (clock_text(), {}))
+    now = external(builder, "flowc_clock", i64, [], lambda: (clock_text(), {}))
     builder.store(now, builder.gep(buffer, [place]))
 
 
@@ -480,7 +424,7 @@ def _tile_emitters(function: Callable[..., Any], dtype: str, parameters: tuple[s
 def _fourier_emitter(kind: str) -> None:
     def code(builder: Any, value: dict[str, Any]) -> None:
         args = [value["out"], value["a"], *(value[name] for name in fourier.PARAMETERS if name not in ("out", "a", "out_at", "a_at"))]
-        _external(builder, function_name(kind), ir.VoidType(), args)  # of the library
+        external(builder, function_name(kind), ir.VoidType(), args)  # of the library
 
     _primitive(fourier.FUNCTIONS[kind], "f32", fourier.PARAMETERS, code)
 
@@ -494,6 +438,3 @@ for _kind in fourier.FUNCTIONS:
 _pointer_emitters()
 _local_emitters()
 _scalar_emitters()
-_library_functions()
-_c_library()
-publish()

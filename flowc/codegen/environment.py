@@ -22,8 +22,9 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _FLOWC = os.path.dirname(_HERE)
 # the files of this room that decide what object code a source becomes; the printers decide the source, which is in the key itself
 PARTS = (
-    "alike", "barrier", "build", "butterflies", "claims", "clock", "emission", "emitters", "entry", "fourier", "fourier_text", "host", "intrinsics",
-    "libraries", "numba_target", "philox", "scalars", "source", "tile", "tile_parts", "tile_text", "types", "vector_text", "vmath", "vmath_f64", "walk",
+    "alike", "barrier", "build", "butterflies", "claims", "clock", "emission", "emitters", "entry", "fourier", "fourier_text", "functions", "host",
+    "intrinsics", "libraries", "numba_target", "philox", "scalars", "source", "tile", "tile_parts", "tile_text", "types", "vector_text", "vmath",
+    "vmath_f64", "walk", "wishes",
 )  # fmt: skip
 AGREED = "ir/primitives.py"  # and this one, which says what libraries and their callers agree on
 # what decides, with them, which source and which layout a Function becomes

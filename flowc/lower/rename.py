@@ -45,7 +45,7 @@ def nest_plan(root: Node, operands: Sequence[str], out: str, unique: Callable[[s
         names[name] = unique(name.replace("$out", out))
     back: dict[str, Dim] = {f"${s}": Sym.named(s) for s in extents}
     workspaces = tuple((names[name], dtype, substitute(size, back)) for name, dtype, size in plan.workspaces)
-    return NestPlan(tuple(_renamed(s, names) for s in plan.statements), workspaces, plan.how)
+    return NestPlan(tuple(renamed(s, names) for s in plan.statements), workspaces, plan.how)
 
 
 def _attribute(value: Any, stand_ins: Mapping[str, Dim]) -> Any:
@@ -54,8 +54,8 @@ def _attribute(value: Any, stand_ins: Mapping[str, Dim]) -> Any:
     return tuple(_attribute(v, stand_ins) for v in value) if isinstance(value, tuple) else value
 
 
-def _renamed(item: Any, names: Mapping[str, str]) -> Any:
+def renamed(item: Any, names: Mapping[str, str]) -> Any:
     """A statement or expression with other names, in all that is in it."""
-    made = loop_walks.with_parts(item, lambda part: _renamed(part, names))
+    made = loop_walks.with_parts(item, lambda part: renamed(part, names))
     changed = {field: names[old] for field in _NAMES.intersection(fields(made)) if (old := getattr(made, field)) in names}
     return replace(made, **changed) if changed else made

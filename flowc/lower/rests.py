@@ -14,12 +14,12 @@ Two sums that know nothing of each other are added up at the same time, and a sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from flowc.ir.loop_walks import bound, used, walk, with_parts
-from flowc.ir.loops import Alloc, Const, Expr, For, If, Kernel, Let, Statement, Store, Tile, Transform, Var
+from flowc.ir.loops import Alloc, Const, For, If, Kernel, Let, Statement, Store, Tile, Transform, Var
 from flowc.ir.types import I64
 from flowc.lower.rename import renamed
 from flowc.structs import replace
@@ -52,7 +52,7 @@ def _split(body: Sequence[Statement], taken: set[str]) -> tuple[Statement, ...]:
 
 def _parts(s: For, before: Iterable[Statement], taken: set[str]) -> list[Statement]:
     """An innermost loop as itself, or as one of whole vectors and one of the rest."""
-    count = s.stop.value if isinstance(s.start, Const) and s.start.value == 0 and isinstance(s.stop, Const) else 0
+    count = int(s.stop.value) if isinstance(s.start, Const) and s.start.value == 0 and isinstance(s.stop, Const) else 0
     sums = [inner for inner in s.body if isinstance(inner, Store) and inner.index is None]
     starts = {a.name: a for a in before if isinstance(a, Alloc) and isinstance(a.init, Const)}
     if not (count in SPLIT and count % VECTORS and sums and all(isinstance(inner, Let | Store) for inner in s.body)):

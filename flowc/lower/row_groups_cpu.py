@@ -19,7 +19,7 @@ from flowc.lower.kernel import KernelBuilder, is_full, levels, spread
 from flowc.transforms.groups import is_reduction, squeezed
 
 GROUP = 16  # rows that go through their sweeps one after the other
-GROUPED = range(32, 2049)  # elements of such a row: of fewer, loops are most of the code to compile; more would leave the innermost cache between sweeps
+GROUPED = range(17, 2049)  # elements of such a row: of fewer, loops are most of the code to compile; more would leave the innermost cache between sweeps
 
 
 def in_groups(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> bool:

@@ -23,6 +23,7 @@ from flowc.lower.invariants import with_invariants
 from flowc.lower.kernel import KernelBuilder, begin, finish
 from flowc.lower.reduce_cpu import reduce
 from flowc.lower.rename import nest_plan
+from flowc.lower.rests import with_rests
 from flowc.lower.sweep_cpu import sweep
 from flowc.transforms.groups import is_reduction
 
@@ -38,7 +39,7 @@ def schedule(f: Function, in_place: dict[int, int] | None = None) -> Kernel:
         reduce(k, folds)
     else:
         sweep(k, list(f.results))
-    return with_invariants(finish(k))
+    return with_rests(with_invariants(finish(k)))
 
 
 def nest(k: KernelBuilder, root: Node) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
+from contextlib import nullcontext
 from decimal import Decimal, getcontext
 
 import numpy as np
 import pytest
 
 from flowc.codegen import build, intrinsics, vmath, vmath_f64
-from flowc.codegen.emission import interleaved
+from flowc.codegen.wishes import interleaved
 from flowc.ir.op import OPS
 from tests.codegen.accuracy import EXACT, Map, documented, error, error_over, map_text, processor
 from tests.codegen.programs import same_bits
@@ -98,13 +99,14 @@ def test_erf_of_f64_against_its_series() -> None:
     assert error(Map("erf(x[i])", "f64")(x), np.array(exact)) <= TABLE["erf"].f64  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("features", ["generic", "avx2"])
+@pytest.mark.parametrize("features", ["generic", "avx2", "host"])
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @np.errstate(all="ignore")
 def test_compiled_code_gives_the_bits_of_the_python_text(dtype: str, features: str) -> None:
+    """On the host whichever it is: one with vectors of 512 bits has another instruction for y * 2**n."""
     x = POINTS if dtype == "f32" else POINTS_F64[(np.abs(POINTS_F64) > 1e-250) | (POINTS_F64 == 0)]  # `muladd` of tiny f64: see there
     module = vmath if dtype == "f32" else vmath_f64
-    with processor(*PROCESSORS[features][:2]):
+    with nullcontext() if features == "host" else processor(*PROCESSORS[features][:2]):
         for name in EXACT if dtype == "f32" else F64:
             assert same_bits(Map(f"{name}(x[i])", dtype)(x), getattr(module, f"{name}_{dtype}")(x)), name
 
@@ -262,6 +264,15 @@ def program(tid, nthreads, args):
 ROWS_SIGNATURES = {"k": ("i64", "i64", "f32*", "f32*!"), "program": ("i64", "i64", "i64*")}
 
 
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_a_power_of_two_is_one_instruction_where_vectors_have_one(dtype: str) -> None:
+    with processor(*PROCESSORS["avx512"][:2]):
+        wide = map_text("exp(x[i])", dtype)
+    with processor(*PROCESSORS["avx2"][:2]):
+        narrow = map_text("exp(x[i])", dtype)
+    assert f"llvm.ldexp.v{16 if dtype == 'f32' else 8}{dtype}" in wide and "ldexp" not in narrow
+
+
 def test_nothing_that_a_loop_over_numbers_leaves_undefined_is_read() -> None:
     """The loop takes NaN for any number; LLVM knows nothing of what is read after it, and elsewhere the larger of two promises nothing."""
     with processor(*PROCESSORS["avx2"][:2]):
@@ -274,14 +285,30 @@ def test_nothing_that_a_loop_over_numbers_leaves_undefined_is_read() -> None:
 
 
 @pytest.mark.parametrize(("start", "join"), [("0.0", "add_any_order"), ("-inf", "maximum"), ("-inf", "larger")])
-@pytest.mark.parametrize(("n", "cut"), [(100, True), (250, True), (112, False), (20, False), (1000, False)])
+@pytest.mark.parametrize(("n", "cut"), [(100, True), (250, True), (20, True), (45, True), (112, False), (1000, False)])
 def test_a_brief_reduction_of_some_vectors_has_no_rest_that_is_joined_a_second_time(start: str, join: str, n: int, cut: bool) -> None:
     with processor(*PROCESSORS["avx2"][:2]):
         text = build.llvm_text(ROWS.format(start=start, join=join, n=n), ROWS_SIGNATURES)
     assert ("masked.load" in text) == cut
-    if cut:
-        assert text.count("<8 x float>, ptr") == n // 8  # whole vectors, each once: no loop is left
-        assert text.count("call <8 x float> @llvm.masked.load") == 1
+    if cut:  # no loop is left: whole vectors, and one that is cut off, for a row or for some at a time
+        rows = text.count("call <8 x float> @llvm.masked.load")
+        assert rows and text.count("<8 x float>, ptr") == rows * (n // 8)
+
+
+@pytest.mark.parametrize("cpu", sorted(PROCESSORS))
+@pytest.mark.parametrize("n", [16, 32, 48, 64])
+def test_a_sum_of_few_vectors_is_not_taken_apart_into_single_elements(cpu: str, n: int) -> None:
+    with processor(*PROCESSORS[cpu][:2]):
+        text = build.llvm_text(ROWS.format(start="0.0", join="add_any_order", n=n), ROWS_SIGNATURES)
+    assert "load <" in text and "load float" not in text
+    assert "masked.load" not in text or n == 48  # which is three vectors
+
+
+def test_a_long_sum_and_the_loop_around_it_stay_loops() -> None:
+    """A load that goes through a row step by step is one that a processor fetches ahead for; a load of its own for each vector is not."""
+    with processor(*PROCESSORS["avx2"][:2]):
+        text = build.llvm_text(ROWS.format(start="0.0", join="add_any_order", n=960), ROWS_SIGNATURES)
+    assert text.count("load <8 x float>") == 4 and "load float" not in text
 
 
 SCALED = """from flowc.codegen.intrinsics import f32, pointer_f32

@@ -179,7 +179,7 @@ def test_a_row_of_numbers_that_every_row_takes_is_no_number_of_the_row() -> None
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5])
-@pytest.mark.parametrize("columns", [1, 7, GROUPED[0], 45, 100, GROUPED[-1], GROUPED[-1] + 1])
+@pytest.mark.parametrize("columns", [1, 7, 16, GROUPED[0], 32, 45, 48, 100, 300, 1000, GROUPED[-1], GROUPED[-1] + 1])
 def test_rows_in_groups_of_every_size(rows: int, columns: int) -> None:
     x = normal(rows, columns)
     x[1:2], x[2:3, :1], x[3:4, -1:] = -np.inf, np.nan, np.inf
