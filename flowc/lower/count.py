@@ -28,6 +28,7 @@ Number = Any  # an int, or an array with one int for each lane: each iteration t
 Cost = dict[tuple[str, str], Number]  # (what, buffer): flops, load or store -> how many
 FLOPS = ("flops", "")
 SLOTS = ("slots", "")
+PRODUCTS = ("products", "")
 LONG = frozenset(
     ("div", "floordiv", "mod", "pow", "atan2", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan",
      "sinh", "cosh", "erf"))  # fmt: skip
@@ -35,18 +36,20 @@ LONG = frozenset(
 TRANSFORM_OPERATIONS = {"real": 74, "complex": 176, "to_real": 88}
 """Sums and products of a `Transform`, for each lane."""
 SHORT = {"divided": 3}  # functions that are a few single instructions
+MADE = ("mul", "divided")  # functions of products and multiply-adds
 
 
 class Count(Struct):
     """What one run does.
 
     flops: functions of floats applied, a multiply-add counted twice, a transcendental or a comparison once; slots: what takes one
-    instruction's time, a multiply-add or a single operation; calls: of the functions that take longer (`LONG`), by name; read, written:
+    instruction's time, a multiply-add or a single operation; products: of these, products and multiply-adds; calls: of the functions that take longer (`LONG`), by name; read, written:
     elements by buffer, registers and local arrays left out; iterations: of the longest parallel loop, so no more threads have work.
     """
 
     flops: int
     slots: int
+    products: int
     calls: Mapping[str, int]
     read: Mapping[str, int]
     written: Mapping[str, int]
@@ -69,7 +72,7 @@ def count(kernel: Kernel, extents: Mapping[str, int]) -> Count:
     read = {buffer: n for (what, buffer), n in found.items() if what == "load"}
     written = {buffer: n for (what, buffer), n in found.items() if what == "store"}
     calls = {name: n for (what, name), n in found.items() if what == "call"}
-    return Count(found.get(FLOPS, 0), found.get(SLOTS, 0), calls, read, written, counter.iterations)
+    return Count(found.get(FLOPS, 0), found.get(SLOTS, 0), found.get(PRODUCTS, 0), calls, read, written, counter.iterations)
 
 
 class _Counter:
@@ -106,7 +109,7 @@ class _Counter:
                 known.pop(s.name, None)
             case Store():
                 if s.combine is not None and s.value.dtype.is_float:
-                    _add(total, {FLOPS: 1, SLOTS: 0 if self.is_multiply_add(s) else 1})
+                    _add(total, {FLOPS: 1, SLOTS: 0 if self.is_multiply_add(s) else 1, PRODUCTS: int(s.combine == "mul")})
                 if s.index is not None and s.buffer in self.buffers:
                     _add(total, {("store", s.buffer): 1})
                     if s.combine is not None:
@@ -121,7 +124,7 @@ class _Counter:
                 rows, columns, outer, inner, accumulate, products = (
                     self.size(e, known) for e in (s.rows, s.columns, s.outer, s.inner, s.accumulate, s.count))  # fmt: skip
                 depth, rows = outer * inner, rows * products
-                _add(total, {FLOPS: 2 * rows * columns * depth, SLOTS: rows * columns * depth})
+                _add(total, {FLOPS: 2 * rows * columns * depth, SLOTS: rows * columns * depth, PRODUCTS: rows * columns * depth})
                 _add(total, {("load", s.a): rows * depth, ("load", s.b): depth * columns})
                 _add(total, {("store", s.out): rows * columns, ("load", s.out): rows * columns * np.where(accumulate, 1, 0)})
                 self.forget_local(total, s.a, s.b, s.out)
@@ -194,7 +197,8 @@ class _Counter:
         if isinstance(e, Load) and e.buffer in self.buffers:
             _add(total, {("load", e.buffer): 1})
         if isinstance(e, Apply) and e.args[0].dtype.is_float:
-            _add(total, {FLOPS: 1, **({("call", e.function): 1} if e.function in LONG else {SLOTS: SHORT.get(e.function, 1)})})
+            slots = SHORT.get(e.function, 1)
+            _add(total, {FLOPS: 1, **({("call", e.function): 1} if e.function in LONG else {SLOTS: slots, PRODUCTS: slots if e.function in MADE else 0})})
         return total
 
     def size(self, e: Expr, known: Mapping[str, Number]) -> Number:

@@ -21,6 +21,7 @@ import numpy as np
 
 from flowc.codegen.build import compile_cached
 from flowc.codegen.tile_parts import most_rows
+from flowc.codegen.vector_text import UNIT
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
 
@@ -79,7 +80,7 @@ from flowc.codegen.intrinsics import extent, pointer_{dtype}, tile_{dtype}
 
 def product(tid, nthreads, x, y, out, times):
     for t in range(times):
-        tile_{dtype}(out, tid * {size}, x, 0, y, 0, {rows}, {columns}, 1, {depth}, {columns}, {depth}, 0, 1, {columns}, 1, 0, {columns}, 1)
+        tile_{dtype}(out, tid * {size}, x, 0, y, 0, {rows}, {columns}, 1, {depth}, {columns}, {depth}, 0, 1, {unit}, 1, 0, {columns}, 1)
 
 
 def program(tid, nthreads, args):
@@ -155,10 +156,11 @@ def applying(name: str, dtype: str, threads: int) -> Probe:
 
 
 def products(dtype: str, threads: int) -> Probe:
-    """Multiply-adds of the register tile."""
-    rows, columns = most_rows(), 64 // {"f32": 4, "f64": 8}[dtype]
+    """Multiply-adds of the register tile, the largest there is."""
+    rows, unit = most_rows(), UNIT // {"f32": 4, "f64": 8}[dtype]
+    columns = 2 * unit
     size = rows * columns
-    text = PRODUCT.format(dtype=dtype, rows=rows, columns=columns, depth=DEPTH, size=size)
+    text = PRODUCT.format(dtype=dtype, rows=rows, columns=columns, unit=unit, depth=DEPTH, size=size)
     signature = ("i64", "i64", f"{dtype}*", f"{dtype}*", f"{dtype}*!", "i64")
     code = compile_cached(text, {"product": signature, "program": ("i64", "i64", "i64*")})
     array = np.float32 if dtype == "f32" else np.float64

@@ -287,7 +287,9 @@ class Bounds:
         one = dict(zip(self.probes, measured, strict=True))
         best = []
         for kernel, counted, dtype, calls in zip(self.kernels, self.counts, self.dtypes, self.calls, strict=True):
-            computing = counted.slots * min(one[products, dtype], one[singles, dtype]) + sum(n * one[name, dtype] for name, n in counted.calls.items())
+            product = one[products, dtype]  # which some processors have fewer units for than for sums and products together
+            computing = max(counted.products * product, counted.slots * min(product, one[singles, dtype]))
+            computing += sum(n * one[name, dtype] for name, n in counted.calls.items())
             best.append({"memory": one[kernel.read, kernel.written, calls], "arithmetic": one[0, 0, calls] + computing})
         return best
 
