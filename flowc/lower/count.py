@@ -43,8 +43,9 @@ class Count(Struct):
     """What one run does.
 
     flops: functions of floats applied, a multiply-add counted twice, a transcendental or a comparison once; slots: what takes one
-    instruction's time, a multiply-add or a single operation; products: of these, products and multiply-adds; calls: of the functions that take longer (`LONG`), by name; read, written:
-    elements by buffer, registers and local arrays left out; iterations: of the longest parallel loop, so no more threads have work.
+    instruction's time, a multiply-add or a single operation; products: of these, products and multiply-adds; calls: of the functions that
+    take longer (`LONG`), by name; read, written: elements by buffer, registers and local arrays left out; iterations: of the longest
+    parallel loop, so no more threads have work.
     """
 
     flops: int

@@ -179,6 +179,9 @@ def _correlated(plan: Plan, out: str, image: str, filter: str, dtype: DType, bat
     choice = transformed.chosen(axes, channels, dtype, batch, ci)
     if choice is not None:
         images = image_tiles.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
+        if choice.few is not None:
+            statements, spaces = choice.few.slide(out, images, filter, batch, known(co))
+            found = NestPlan(tuple(statements), tuple(spaces), choice.few.how)
         found = transformed.by_batch(batch, found, choice, *choice.method.slide(out, images, filter, batch, known(co)))
     elif padded != image:
         del plan[0][1:]  # the two preparations do not wait for each other

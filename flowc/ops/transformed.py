@@ -18,10 +18,12 @@ from flowc.ir.types import F32, DType
 from flowc.ops.fourier import Fourier
 from flowc.ops.image_tiles import Spaces
 from flowc.ops.windows import WindowAxis, known
-from flowc.ops.winograd import Winograd, form_of
+from flowc.ops.winograd import FewTiles, Winograd
+from flowc.ops.winograd_form import form_of
 from flowc.structs import Struct, replace
 
 Axes = tuple[WindowAxis, WindowAxis]  # rows and columns
+Method = Fourier | Winograd | FewTiles
 LEAST_CHANNELS = 8  # below, the transforms cost more than the products
 LEAST_GAIN = 1.25  # from which it pays; the estimates are rough
 SUPPOSED_IMAGES = 64  # of a batch that is known at run time only
@@ -29,10 +31,11 @@ WORST = 2.0  # how much longer than a direct sum one image may take, before loop
 
 
 class Choice(Struct):
-    """A form, and the smallest batch for it: where the batch is known at run time only, smaller ones are summed directly."""
+    """A form, and the smallest batch for it: where the batch is known at run time only, smaller ones take the form `few`, or are summed directly."""
 
-    method: Fourier | Winograd
+    method: Method
     least: int
+    few: FewTiles | None = None
 
 
 def direct_products(axes: Axes) -> int:
@@ -50,35 +53,54 @@ def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, batch: Dim, summ
     if any((axis.stride, axis.dilation) != (1, 1) for axis in axes):
         return None
     rows, columns = axes
-    found: list[Fourier | Winograd] = []
+    is_gradient, pair = summed is None, (known(channels[0]), known(channels[1]))
+    found: list[Method] = []
+    few: FewTiles | None = None
     if wanted != "fourier" and (form := form_of((known(rows.window), known(columns.window)), summed, wanted == "winograd")) is not None:
-        found.append(Winograd(form, (known(rows.places), known(columns.places))))
-    if wanted != "winograd" and (fourier := Fourier.of(axes, (known(channels[0]), known(channels[1])))) is not None:
+        winograd = Winograd(form, (known(rows.places), known(columns.places)), pair)
+        found.append(winograd)
+        few = None if is_gradient else winograd.few
+    if wanted != "winograd" and (fourier := Fourier.of(axes, pair)) is not None:
         found.append(fourier)
+    if few is not None and isinstance(batch, int) and batch <= few.most:
+        found.append(few)
     if not found:
         return None
     images = max(batch, 1) if isinstance(batch, int) else SUPPOSED_IMAGES
-    costs = {method: method.cost + method.batch_cost(summed is None) / images for method in found}
+    direct = direct_products(axes)
+    costs = {method: method.cost + method.batch_cost(is_gradient) / images for method in found}
     best = min(found, key=lambda method: costs[method])
     if wanted != "auto":
         return Choice(best, 1)
-    direct = direct_products(axes)
     if direct < LEAST_GAIN * costs[best]:
         return None
-    once = best.batch_cost(summed is None)
-    return Choice(best, math.ceil(once / (direct - best.cost)) if once + best.cost > WORST * direct else 1)
+    return Choice(best, 1) if isinstance(batch, int) else _with_few(best, best.batch_cost(is_gradient), few, direct)
 
 
-def by_batch(batch: Dim, direct: NestPlan, choice: Choice, statements: list[Statement], workspaces: Spaces) -> NestPlan:
-    """The statements of the chosen form for batches that are large enough, `direct` for smaller ones: loops that are not used have no iterations."""
+def _with_few(best: Method, once: float, few: FewTiles | None, direct: int) -> Choice:
+    """What smaller batches than those that `best` is chosen for take, if it would take much longer. once: its cost of a batch, whatever its size."""
+    if few is not None and direct < LEAST_GAIN * (few.cost + few.batch_cost()):
+        few = None
+    small, small_once = (direct, 0) if few is None else (few.cost, few.batch_cost())
+    if once + best.cost <= WORST * (small + small_once):
+        return Choice(best, 1)
+    least = math.ceil((once - small_once) / (small - best.cost)) if small > best.cost else math.inf
+    if few is None:
+        return Choice(best, int(least))
+    images = int(min(least - 1, few.most))
+    return Choice(best, images + 1, replace(few, most=images))
+
+
+def by_batch(batch: Dim, small: NestPlan, choice: Choice, statements: list[Statement], workspaces: Spaces) -> NestPlan:
+    """The statements of the chosen form for batches that are large enough, `small` for smaller ones: loops that are not used have no iterations."""
     how, least = choice.method.how, choice.least
     if isinstance(batch, int) or least <= 1:
         return NestPlan(tuple(statements), tuple(workspaces), how)
     few = dims.minimum(dims.floordiv(least - 1, dims.maximum(batch, 1)), 1)
-    plans = _where(few, direct), _where(1 - few, NestPlan(tuple(statements), tuple(workspaces)))
+    plans = _where(few, small), _where(1 - few, NestPlan(tuple(statements), tuple(workspaces)))
     return NestPlan(
         (*plans[0].statements, *plans[1].statements), (*plans[0].workspaces, *plans[1].workspaces),
-        f"{how}; for fewer than {least} images {direct.how}",
+        f"{how}; for fewer than {least} images {small.how}",
     )  # fmt: skip
 
 

@@ -5,205 +5,57 @@
 Winograd's minimal filtering F(m x m, r x r) (S. Winograd, "Arithmetic Complexity of Computations", 1980; A. Lavin and S. Gray, "Fast
 Algorithms for Convolutional Neural Networks", 2015): n*n multiplications for m*m results in place of m*m*r*r. Summed over channels, each of
 the n*n elements is a matrix product over tiles, so register tiles do the work. The gradient to the filter is the same with another split:
-dw = G^T [ (B^T d B) * (A dy A^T) ] G, summed over tiles.
-
-The matrices are Toom and Cook's for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity, found in exact fractions. A product through them
-rounds more than a direct sum: `FORMS` holds the sizes whose largest error stays within 1e-5 of the largest result, up to a number of
-channels (tests/ops/test_winograd.py measures it).
+dw = G^T [ (B^T d B) * (A dy A^T) ] G, summed over tiles. `winograd_form` has the matrices.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from fractions import Fraction
-from functools import cache
+from typing import Any
 
-from flowc.ir.dims import Dim, ceildiv, minimum
-from flowc.ir.loops import Alloc, Barrier, Expr, If, Let, Load, Statement, Store, Tile, Var, extent, index, lift, select
-from flowc.ir.types import F32, DType
+from flowc.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
+from flowc.ir.loops import Alloc, Barrier, Expr, If, Let, Load, Statement, Store, Tile, extent, index, lift, select
+from flowc.ir.types import F32
 from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, pitch
-from flowc.ops.tiles import ZERO, over, part_of, serial, unit, var, vector
+from flowc.ops.tiles import ZERO, over, part_of, serial, smaller, unit, var, vector
 from flowc.ops.windows import image_place, within
+from flowc.ops.winograd_form import Form, Matrix, transform, transposed
 from flowc.structs import Struct
 
-Matrix = tuple[tuple[Fraction, ...], ...]
-
-POINTS = tuple(Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2"))
-FORMS = {5: ((4, 64),), 3: ((4, 128),)}  # filter size -> (results in a row of a tile, channels summed over up to which its error is small)
-ASKED = {5: 4, 3: 6}  # the same where FLOWC_CONVOLUTION=winograd asks for it, whatever the channels
 CHANNELS_OUT = 32  # of a gradient to the filter, at a time
+NEAR = 65536  # elements of the weights that are transformed at a time where tiles are few: 256 KB
 SPACE = 49152  # elements of each thread's transformed tiles: 192 KB, so that they stay in the second cache
-# What takes as long as how many multiplications of a direct sum, for each pair of channels: measured with 16 to 256 channels (Zen 5, 2 threads).
-PRODUCT_COST = 1.8  # a multiplication of tiles, with its share of the transforms
-WEIGHT_COST, GRADIENT_COST = 10_000, 25_000  # a weight's transform; its gradient's chunks, written, read, added up and transformed back
+# What takes as long as how many multiplications of a direct sum with many channels, for each pair of them, measured with 8 to 128 (Zen 5): a
+# multiplication of tiles, and one for a single unit of channels out; a tile of a channel to transform, there or back; a weight's element to
+# transform, where all are read by all threads, and where threads share the channels out; a gradient's chunks, written, read, added up and
+# transformed back
+PRODUCT_COST, NARROW_COST, TILE_COST = 1.15, 1.4, 900
+WEIGHT_COST, OWN_WEIGHT_COST = 24, 12
+GRADIENT_COST = 25_000
+ENOUGH = 4  # parts of the channels out for threads to share, before a part has two panels, which a register tile computes faster
+FEW = 128  # tiles: so many products of a panel of channels out stay in the second cache
 PIECES = 16  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the tiles that are summed apart
 FEWEST_BLOCKS, LEAST_TILES = 4, 4  # of a small batch: one block would leave all threads idle but one, and each reads all weights
 
 
-class Form(Struct):
-    """F(m x m, r x r): its matrices act on the left of a column. `back` is A^T [m, n], `filter` G [n, r], `data` B^T [n, n]."""
-
-    m: int
-    r: int
-    back: Matrix
-    filter: Matrix
-    data: Matrix
-
-    @property
-    def n(self) -> int:
-        return self.m + self.r - 1
-
-
-@cache
-def form(m: int, r: int) -> Form:
-    """The matrices of F(m, r) by Toom and Cook: polynomials at m + r - 2 points and infinity."""
-    n = m + r - 1
-    points = POINTS[: n - 1]
-    back = tuple((*(p**i for p in points), Fraction(int(i == m - 1))) for i in range(m))
-    filter_rows = []
-    data_rows = []
-    for j, p in enumerate(points):
-        others = [q for i, q in enumerate(points) if i != j]
-        scale = Fraction(1)
-        for q in others:
-            scale *= p - q
-        filter_rows.append(tuple(p**i / scale for i in range(r)))
-        data_rows.append((*_polynomial(others), Fraction(0)))
-    filter_rows.append((*(Fraction(0),) * (r - 1), Fraction(1)))
-    data_rows.append(_polynomial(points))
-    return Form(m, r, back, tuple(filter_rows), tuple(data_rows))
-
-
-def _polynomial(roots: Sequence[Fraction]) -> tuple[Fraction, ...]:
-    """Coefficients, the constant first, of the product of (x - root)."""
-    found = [Fraction(1)]
-    for root in roots:
-        shifted, scaled = [Fraction(0), *found], [*(root * c for c in found), Fraction(0)]
-        found = [a - b for a, b in zip(shifted, scaled, strict=True)]
-    return tuple(found)
-
-
-def form_of(window: tuple[int, int], summed: Dim | None, whatever: bool) -> Form | None:
-    """The form for a window, None where there is none. `summed`: channels that a sum runs over, None where it runs over places; whatever: also
-    where so many of them make its error large."""
-    r = window[0]
-    if r != window[1] or r not in FORMS:
-        return None
-    if whatever:
-        return form(ASKED[r], r)
-    return next((form(m, r) for m, most in FORMS[r] if summed is None or (isinstance(summed, int) and summed <= most)), None)
-
-
-# linear combinations as statements
-
-
-def combine(matrix: Matrix, values: Sequence[Expr], name: str) -> tuple[list[Statement], list[Expr]]:
-    """The rows of `matrix` times `values`; what rows share is computed once, in `Let`s named after `name`.
-
-    The points come in pairs p and -p. So two columns that differ by signs alone become a sum and a difference of their values, and of two
-    rows that do, one is the sum of an even and an odd part and the other their difference.
-    """
-    made: list[Statement] = []
-
-    def named(value: Expr) -> Expr:
-        made.append(Let(f"{name}{len(made)}", value))
-        return Var(f"{name}{len(made) - 1}", value.dtype)
-
-    columns = [[row[j] for row in matrix] for j in range(len(values))]
-    terms: list[tuple[list[Fraction], Expr]] = []
-    waiting = list(range(len(values)))
-    while waiting:
-        j = waiting.pop(0)
-        other = next((k for k in waiting if _differ_by_signs(columns[j], columns[k])), None)
-        if other is None:
-            terms.append((columns[j], values[j]))
-            continue
-        waiting.remove(other)
-        same = [c if c == d else Fraction(0) for c, d in zip(columns[j], columns[other], strict=True)]
-        opposite = [c if c != d else Fraction(0) for c, d in zip(columns[j], columns[other], strict=True)]
-        terms += [(same, named(values[j] + values[other])), (opposite, named(values[j] - values[other]))]
-    rows: list[list[tuple[Fraction, Expr]]] = [[(column[i], x) for column, x in terms if column[i]] for i in range(len(matrix))]
-    results: list[Expr | None] = [None] * len(rows)
-    for i, row in enumerate(rows):
-        if results[i] is not None:
-            continue
-        twin = next((k for k in range(i + 1, len(rows)) if _are_twins(row, rows[k])), None)
-        if twin is None:
-            results[i] = named(_sum(row))
-            continue
-        signs = {id(x): c for c, x in rows[twin]}
-        even = named(_sum([(c, x) for c, x in row if signs[id(x)] == c]))
-        odd = named(_sum([(c, x) for c, x in row if signs[id(x)] != c]))
-        results[i], results[twin] = named(even + odd), named(even - odd)
-    return made, [r for r in results if r is not None]
-
-
-def _differ_by_signs(x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:
-    """Whether two columns pair: equal magnitudes, some entries equal and some opposite."""
-    if any(abs(a) != abs(b) for a, b in zip(x, y, strict=True)):
-        return False
-    signs = {a == b for a, b in zip(x, y, strict=True) if a}
-    return signs == {True, False}
-
-
-def _are_twins(row: Sequence[tuple[Fraction, Expr]], other: Sequence[tuple[Fraction, Expr]]) -> bool:
-    """Whether two rows are an even and an odd part, added and subtracted."""
-    if [id(x) for _, x in row] != [id(x) for _, x in other] or any(abs(a) != abs(b) for (a, _), (b, _) in zip(row, other, strict=True)):
-        return False
-    return {a == b for (a, _), (b, _) in zip(row, other, strict=True)} == {True, False} and len(row) > 2
-
-
-def _sum(terms: Sequence[tuple[Fraction, Expr]]) -> Expr:
-    """The sum of coefficient times value, those of 1 first: no product is made for them."""
-    total: Expr | None = None
-    for c, x in sorted(terms, key=lambda term: abs(term[0]) != 1):
-        if total is None:
-            total = x if c == 1 else x * float(c)
-        elif c == -1:
-            total = total - x
-        else:
-            total = total + (x if c == 1 else x * float(c))
-    assert total is not None, "every row of these matrices has an entry"
-    return total
-
-
-def transform(
-    matrix: Matrix, source: tuple[str, Expr, Expr], target: tuple[str, Expr, Expr], lanes: Expr, lane: str, dtype: DType
-) -> Statement:  # fmt: skip
-    """`target[i] = sum over j of matrix[i, j] * source[j]`, for `lanes` neighbours at once: (buffer, where it begins, from one to the next)."""
-    buffer, start, step = source
-    loads = [Let(f"{lane}_in{j}", Load(buffer, start + index(j) * step + var(lane), dtype)) for j in range(len(matrix[0]))]
-    made, results = combine(matrix, [Var(let.name, dtype) for let in loads], f"{lane}_t")
-    out, begin, apart = target
-    stores = [Store(out, begin + index(i) * apart + var(lane), value) for i, value in enumerate(results)]
-    return vector(lane, lanes, *loads, *made, *stores)
-
-
-def transposed(matrix: Matrix) -> Matrix:
-    return tuple(zip(*matrix, strict=True))
-
-
-# loops
-
-
 class Blocks(Tiles):
-    """Tiles in blocks of `most`: a block's transformed elements stay in the second cache."""
+    """Tiles in blocks of `most`, whose transformed elements stay in the second cache; of a small batch smaller ones, at least `fewest` blocks."""
 
-    def __init__(self, f: Form, batch: Dim, places: tuple[int, int], most: int) -> None:
+    def __init__(self, f: Form, batch: Dim, places: tuple[int, int], most: int, fewest: int = FEWEST_BLOCKS) -> None:
         super().__init__((f.m, f.m), batch, places)
-        self.most = most
-        if isinstance(self.count, int):
-            self.most = min(most, max(LEAST_TILES, -(-self.count // FEWEST_BLOCKS)))
-        self.blocks = ceildiv(self.count, self.most)
+        self.size = minimum(most, maximum(ceildiv(self.count, fewest), LEAST_TILES))
+        self.most = self.size if isinstance(self.size, int) else most
+        self.blocks = floordiv(self.count + self.size - 1, self.size)
 
     def here(self, block: Expr) -> Expr:
         """Tiles in a block."""
-        return part_of(extent(self.count), block * self.most, self.most)
+        if isinstance(self.size, int):
+            return part_of(extent(self.count), block * self.size, self.size)
+        return smaller(extent(self.count) - block * extent(self.size), extent(self.size))
 
     def places_in(self, block: Expr) -> list[Statement]:
         """`places_of` the block's tile `t`."""
-        return self.places_of(block * self.most + var("t"))
+        return self.places_of(block * extent(self.size) + var("t"))
 
     def are_inside(self, images: Images, size: int) -> bool:
         """Whether tiles of `size` x `size` pixels never reach beyond the images."""
@@ -221,12 +73,15 @@ class Blocks(Tiles):
         nothing = vector(lane.name, index(size * source.most), Store(line, lane, lift(0, F32)))
         return If(within(y, index(height)), (serial(pixel.name, index(size), inside),), (nothing,))
 
-    def transformed(self, matrix: Matrix, source: Channels, target: str, block: Expr, name: str) -> tuple[list[Alloc], Statement]:
-        """`target[i, j][t] = matrix [tile t] matrix^T` for some channels: first along the rows of a tile, then along its columns."""
+    def tile(self, matrix: Matrix, source: Channels, target: tuple[str, Expr, int], name: str) -> tuple[list[Alloc], list[Statement]]:
+        """`target[i, j] = matrix [tile] matrix^T` for some channels of one tile: first along its rows, then along its columns.
+
+        target: its buffer, where in it the tile's first element begins, and how far it is from one element to the next.
+        """
         n, size = len(matrix), len(matrix[0])
         scratch, wide = f"{name}_rows", index(source.most)
         row, column = var(f"{name}_row"), var(f"{name}_column")
-        spaces = [Alloc(scratch, F32, size=size * n * source.most), Alloc(target, F32, size=n * n * pitch(self.most * source.most))]
+        spaces = [Alloc(scratch, F32, size=size * n * source.most)]
         ready: tuple[Statement, ...] = ()
         if self.are_inside(source.images, size):
             images = source.images
@@ -236,19 +91,25 @@ class Blocks(Tiles):
             line = f"{name}_line"
             spaces.append(Alloc(line, F32, size=size * source.most))
             ready, pixels = (self.framed(source, line, row, size, name),), (line, ZERO, wide)
+        buffer, begin, step = target
         along = transform(matrix, pixels, (scratch, row * (n * source.most), wide), source.count, f"{name}_a", F32)
-        step = pitch(self.most * source.most)
-        elements = (target, column * step + var("t") * wide, index(n * step))
+        elements = (buffer, column * step + begin, index(n * step))
         down = transform(matrix, (scratch, column * wide, index(n * source.most)), elements, source.count, f"{name}_b", F32)
-        loops = (serial(row.name, index(size), *ready, along), serial(column.name, index(n), down))
-        return spaces, serial("t", self.here(block), *self.places_in(block), *loops)
+        return spaces, [serial(row.name, index(size), *ready, along), serial(column.name, index(n), down)]
+
+    def transformed(self, matrix: Matrix, source: Channels, target: str, block: Expr, name: str) -> tuple[list[Alloc], Statement]:
+        """The same for a block's tiles, in an array of the thread's own."""
+        step = pitch(self.most * source.most)
+        spaces, loops = self.tile(matrix, source, (target, var("t") * source.most, step), name)
+        return [*spaces, Alloc(target, F32, size=len(matrix) ** 2 * step)], serial("t", self.here(block), *self.places_in(block), *loops)
 
 
 class Winograd(Struct):
-    """Convolutions by the tiles of a form: how many places, rows and columns, an image has."""
+    """Convolutions by the tiles of a form. places: of an image, its rows and columns; channels: in and out."""
 
     form: Form
     places: tuple[int, int]
+    channels: tuple[int, int]
 
     @property
     def how(self) -> str:
@@ -259,11 +120,33 @@ class Winograd(Struct):
     @property
     def cost(self) -> float:
         """Of an image, for each pair of channels, in multiplications of a direct sum."""
-        return PRODUCT_COST * math.prod(-(-n // self.form.m) for n in self.places) * self.form.n**2
+        return self.cost_with(PRODUCT_COST)
+
+    @property
+    def direct_cost(self) -> float:
+        """Of a multiplication of a direct sum, against one with many channels out: of few, a register tile has one vector, or half of one."""
+        wide = -(-self.channels[1] // unit(F32)) * unit(F32)
+        return wide / self.channels[1] * (1 + 10 / wide)
+
+    def cost_with(self, product: float) -> float:
+        """The same where a multiplication of tiles costs so much."""
+        ci, co = self.channels
+        wide = -(-co // unit(F32)) * unit(F32) / co
+        return self.tiles_of_an_image * (wide * product * self.form.n**2 + TILE_COST / co + wide * TILE_COST / ci) / self.direct_cost
 
     def batch_cost(self, is_gradient: bool) -> float:
         """Of a batch, whatever its size; is_gradient: to a filter."""
-        return GRADIENT_COST if is_gradient else WEIGHT_COST
+        return (GRADIENT_COST if is_gradient else WEIGHT_COST * self.form.n**2) / self.direct_cost
+
+    @property
+    def tiles_of_an_image(self) -> int:
+        return math.prod(-(-n // self.form.m) for n in self.places)
+
+    @property
+    def few(self) -> FewTiles | None:
+        """The same for small batches; None where one image has too many tiles."""
+        images = FEW // self.tiles_of_an_image
+        return FewTiles(self, images) if images else None
 
     def slide(self, out: str, images: Images, filter: str, batch: Dim, co: int) -> tuple[list[Statement], Spaces]:
         """The convolution of images with a filter [r, r, channels in, channels out], and its workspaces."""
@@ -275,52 +158,166 @@ class Winograd(Struct):
         return filter_gradient(self.form, out, images, changes, Blocks(self.form, batch, self.places, most))
 
 
+class FewTiles(Struct):
+    """Convolutions by Winograd's tiles for batches of `most` images at the most."""
+
+    method: Winograd
+    most: int
+
+    @property
+    def how(self) -> str:
+        return self.method.how
+
+    @property
+    def cost(self) -> float:
+        """Of an image, as `Winograd.cost`."""
+        return self.method.cost_with(PRODUCT_COST if _panels(self.method.channels[1]) > 1 else NARROW_COST)
+
+    def batch_cost(self, is_gradient: bool = False) -> float:
+        return OWN_WEIGHT_COST * self.method.form.n**2 / self.method.direct_cost
+
+    def slide(self, out: str, images: Images, filter: str, batch: Dim, co: int) -> tuple[list[Statement], Spaces]:
+        """As `Winograd.slide`."""
+        f, most = self.method.form, max(batch, 1) if isinstance(batch, int) else self.most
+        return slide_few(f, out, images, filter, Blocks(f, batch, self.method.places, most * self.method.tiles_of_an_image, 1), co)
+
+    def filter_gradient(self, out: str, images: Images, changes: Images, batch: Dim) -> tuple[list[Statement], Spaces]:
+        raise AssertionError("is not chosen for gradients")
+
+
 def slide(f: Form, out: str, images: Images, filter: str, tiles: Blocks, co: int) -> tuple[list[Statement], Spaces]:
     """The convolution of images with a filter [r, r, channels in, channels out], and its workspaces."""
-    ci = images.channels
-    n, m, most, width = f.n, f.m, tiles.most, unit(F32)
-    weights = f"{out}_weights"
+    ci, width = images.channels, unit(F32)
+    n, most = f.n, tiles.most
+    weights = Weights(f, filter, (ci, co), ci, f"{out}_weights")
     part = max(1, min(-(-co // width), SPACE // 2 // (n * n * most * width))) * width  # channels out at a time
     block, first = var("block"), var("channel_block") * part
     columns = part_of(index(co), first, part)
     spaces, data = tiles.transformed(f.data, Channels.all_of(images), "tiles_in", block, "in")
-    step = pitch(most * part)
+    results = Results(f, tiles, part, most)
     tile = Tile(
-        out="products", a="tiles_in", b=weights, out_at=ZERO, a_at=ZERO, b_at=first * (n * n * ci), rows=tiles.here(block), columns=columns,
-        outer=index(1), inner=index(ci), out_row=index(part), a_row=index(ci), a_outer=ZERO, a_inner=index(1), b_unit=index(n * n * ci * width),
-        b_column=index(1), b_outer=ZERO, b_inner=index(width), accumulate=ZERO, dtype=F32, block=(most, part),
-        count=index(n * n), out_step=index(step), a_step=index(pitch(most * ci)), b_step=index(ci * width),
+        a="tiles_in", a_at=ZERO, b_at=first // width * weights.panel, rows=tiles.here(block), columns=columns, inner=index(ci), a_row=index(ci),
+        a_step=index(pitch(most * ci)), accumulate=ZERO, **results.taken, **weights.taken,
     )  # fmt: skip
-    i, q = var("i"), var("q")
-    products = ("products", i * (n * step) + var("t") * part, index(step))
-    along = transform(f.back, products, ("rows_out", i * (m * part), index(part)), columns, "k", F32)
-    down = transform(f.back, ("rows_out", q * part, index(m * part)), ("tile_out", q * part, index(m * part)), columns, "o", F32)
-    height, wide = tiles.places
-    at = ((var("tile_image") * height + var("tile_y") + var("p")) * wide + var("tile_x") + var("q")) * co + first
-    stored = vector("lane", columns, Store(out, at + var("lane"), Load("tile_out", (var("p") * m + var("q")) * part + var("lane"), F32)))
-    back = serial(
-        "t", tiles.here(block), *tiles.places_in(block), serial("i", index(n), along), serial("q", index(m), down),
-        serial("p", part_of(index(height), var("tile_y"), m), serial("q", part_of(index(wide), var("tile_x"), m), stored)),
-    )  # fmt: skip
-    spaces += [Alloc("products", F32, size=n * n * step), Alloc("rows_out", F32, size=n * m * part), Alloc("tile_out", F32, size=m * m * part)]
-    body = (*spaces, data, serial("channel_block", index(-(-co // part)), tile, back))
-    statements = [_weights(f, weights, filter, ci, co), Barrier(), over((("block", extent(tiles.blocks)),), body)]
-    return statements, [(weights, F32, n * n * -(-co // width) * width * ci)]
+    back = serial("t", tiles.here(block), *tiles.places_in(block), *results.stored(out, co, first, columns))
+    body = (*spaces, *results.spaces, data, serial("channel_block", index(-(-co // part)), tile, back))
+    transformed = over((("c", index(ci)), ("panel", index(weights.panels))), weights.loops(var("panel"), ZERO, var("panel") * weights.panel))
+    statements = [transformed, Barrier(), over((("block", extent(tiles.blocks)),), body)]
+    return statements, [(weights.buffer, F32, weights.panels * weights.panel)]
 
 
-def _weights(f: Form, target: str, source: str, ci: int, co: int) -> Statement:
-    """`target[panel, i, j] = G w G^T` as right operands of products, [channels in, 64 bytes of channels out]."""
-    n, r, width = f.n, f.r, unit(F32)
-    panels = -(-co // width)
-    lanes = part_of(index(co), var("panel") * width, width)
-    along = transform(
-        f.filter, (source, (var("j") * ci + var("c")) * co + var("panel") * width, index(r * ci * co)),
-        ("weight_rows", var("j") * width, index(r * width)), lanes, "k", F32,
+def slide_few(f: Form, out: str, images: Images, filter: str, tiles: Blocks, co: int) -> tuple[list[Statement], Spaces]:
+    """The same for few tiles, `tiles.most` at the most: threads share the channels out, and each transforms the weights that it takes itself.
+
+    They stay in its cache, and so do the products of all tiles, to which some channels in are added at a time.
+    """
+    ci, width, n, most = images.channels, unit(F32), f.n, tiles.most
+    panels = _panels(co)
+    part = panels * width
+    here = min(ci, max(1, NEAR // (n * n * part)))  # channels in at a time
+    weights, results = Weights(f, filter, (ci, co), here, "weights"), Results(f, tiles, part, most)
+    data, step = f"{out}_tiles", pitch(most * ci)
+    spaces, loops = tiles.tile(f.data, Channels.all_of(images), (data, var("tile") * ci, step), "in")
+    transformed = over((("tile", extent(tiles.count)),), (*spaces, *tiles.places_of(var("tile")), *loops))
+    block, panel, begin = var("channel_block"), var("panel"), var("channels") * here
+    first = block * part
+    columns, channels = part_of(index(co), first, part), part_of(index(ci), begin, here)
+    right = serial(panel.name, index(panels), serial("c", channels, *weights.loops(block * panels + panel, begin, panel * weights.panel)))
+    tile = Tile(
+        a=data, a_at=begin, b_at=ZERO, rows=extent(tiles.count), columns=columns, inner=channels, a_row=index(ci), a_step=index(step),
+        accumulate=select(var("channels") > 0, index(1), ZERO), **results.taken, **weights.taken,
     )  # fmt: skip
-    place = ((var("panel") * n + var("i")) * n * ci + var("c")) * width
-    down = transform(f.filter, ("weight_rows", var("i") * (r * width), index(width)), (target, place, index(ci * width)), lanes, "o", F32)
-    body = (Alloc("weight_rows", F32, size=n * r * width), serial("j", index(r), along), serial("i", index(n), down))
-    return over((("c", index(ci)), ("panel", index(panels))), body)
+    back = serial("t", extent(tiles.count), *tiles.places_of(var("t")), *results.stored(out, co, first, columns))
+    space = Alloc(weights.buffer, F32, size=panels * weights.panel)
+    body = (space, *results.spaces, serial("channels", index(-(-ci // here)), right, tile), back)
+    parts = minimum(tiles.count, 1) * -(-co // part)  # none of an empty batch
+    return [transformed, Barrier(), over(((block.name, extent(parts)),), body)], [(data, F32, n * n * step)]
+
+
+def _panels(co: int) -> int:
+    """Units of 64 bytes of channels out that a thread takes together."""
+    return 2 if -(-co // unit(F32)) >= 2 * ENOUGH else 1
+
+
+class Weights(Struct):
+    """Transformed weights as right operands of products: [channels in, 64 bytes of channels out] for each element of a tile.
+
+    source: the filter [r, r, channels in, channels out]; here: channels in that lie in the buffer at a time.
+    """
+
+    form: Form
+    source: str
+    channels: tuple[int, int]
+    here: int
+    buffer: str
+
+    @property
+    def step(self) -> int:
+        """From one element of a tile to the next."""
+        return pitch(self.here * unit(F32))
+
+    @property
+    def panel(self) -> int:
+        """Numbers of a panel, 64 bytes of channels out."""
+        return self.form.n**2 * self.step
+
+    @property
+    def panels(self) -> int:
+        return -(-self.channels[1] // unit(F32))
+
+    @property
+    def taken(self) -> dict[str, Any]:
+        """How a `Tile` reads them."""
+        return {"b": self.buffer, "b_unit": index(self.panel), "b_column": index(1), "b_outer": ZERO, "b_inner": index(unit(F32)), "b_step": index(self.step)}
+
+    def loops(self, panel: Expr, begin: Expr, place: Expr) -> list[Statement]:
+        """`buffer[i, j] = G w G^T` for channel in `begin + c` and a panel, which begins at `place`."""
+        n, r, width, (ci, co) = self.form.n, self.form.r, unit(F32), self.channels
+        lanes, first = part_of(index(co), panel * width, width), panel * width
+        rows = ("weight_rows", var("j") * width, index(r * width))
+        along = transform(self.form.filter, (self.source, (var("j") * ci + begin + var("c")) * co + first, index(r * ci * co)), rows, lanes, "k", F32)
+        target = (self.buffer, place + var("i") * (n * self.step) + var("c") * width, index(self.step))
+        down = transform(self.form.filter, ("weight_rows", var("i") * (r * width), index(width)), target, lanes, "o", F32)
+        return [Alloc("weight_rows", F32, size=n * r * width), serial("j", index(r), along), serial("i", index(n), down)]
+
+
+class Results(Struct):
+    """Products of tiles, in an array of the thread's own, and what they are transformed back to. part: channels out at a time; most: tiles."""
+
+    form: Form
+    tiles: Blocks
+    part: int
+    most: int
+
+    @property
+    def step(self) -> int:
+        """From one element of a tile to the next."""
+        return pitch(self.most * self.part)
+
+    @property
+    def spaces(self) -> list[Alloc]:
+        n, m = self.form.n, self.form.m
+        sizes = {"products": n * n * self.step, "rows_out": n * m * self.part, "tile_out": m * m * self.part}
+        return [Alloc(name, F32, size=size) for name, size in sizes.items()]
+
+    @property
+    def taken(self) -> dict[str, Any]:
+        """Where a `Tile` adds them up."""
+        return {
+            "out": "products", "out_at": ZERO, "out_row": index(self.part), "out_step": index(self.step), "count": index(self.form.n**2),
+            "outer": index(1), "a_outer": ZERO, "a_inner": index(1), "dtype": F32, "block": (self.most, self.part),
+        }  # fmt: skip
+
+    def stored(self, out: str, co: int, first: Expr, columns: Expr) -> list[Statement]:
+        """`A^T [products of tile t] A`, into images of `co` channels, from channel `first` on."""
+        n, m, part, (height, wide) = self.form.n, self.form.m, index(self.part), self.tiles.places
+        t, i, p, q = (var(name) for name in "tipq")
+        along = transform(self.form.back, ("products", i * (n * self.step) + t * part, index(self.step)), ("rows_out", i * m * part, part), columns, "k", F32)
+        down = transform(self.form.back, ("rows_out", q * part, m * part), ("tile_out", q * part, m * part), columns, "o", F32)
+        at = ((var("tile_image") * height + var("tile_y") + p) * wide + var("tile_x") + q) * co + first
+        stored = vector("lane", columns, Store(out, at + var("lane"), Load("tile_out", (p * m + q) * part + var("lane"), F32)))
+        rows, places = (part_of(index(size), var(name), m) for size, name in ((height, "tile_y"), (wide, "tile_x")))
+        return [serial("i", index(n), along), serial("q", index(m), down), serial("p", rows, serial("q", places, stored))]
 
 
 def filter_gradient(f: Form, out: str, images: Images, changes: Images, tiles: Blocks) -> tuple[list[Statement], Spaces]:
@@ -385,4 +382,4 @@ def most_summed_tiles(f: Form, channels: tuple[int, int]) -> int:
     return max(4, min(48, SPACE * 4 // 3 // (f.n * f.n * (ci + min(co, CHANNELS_OUT))) // 4 * 4))
 
 
-__all__ = ["Blocks", "Form", "Winograd", "combine", "form", "form_of", "most_tiles"]
+__all__ = ["Blocks", "Winograd", "most_tiles"]

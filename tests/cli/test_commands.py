@@ -94,15 +94,15 @@ def test_explain_says_why_neighbours_stay_apart(flowc, script):
 def test_explain_says_how_kernels_run(flowc, script):
     path = script("""
         import tensorflow as tf
-        x = tf.placeholder(tf.float32, [None, 16, 16, 16])
-        h = tf.nn.conv2d(x, tf.ones([3, 3, 16, 16]), [1, 1, 1, 1], "SAME")
-        y = tf.matmul(tf.reshape(h, [-1, 4096]), tf.ones([4096, 32]))
-        tf.Session().run(tf.reduce_sum(y), {x: [[[[1.0] * 16] * 16] * 16] * 3})
+        x = tf.placeholder(tf.float32, [None, 14, 14, 16])
+        h = tf.nn.conv2d(x, tf.ones([5, 5, 16, 16]), [1, 1, 1, 1], "SAME")
+        y = tf.matmul(tf.reshape(h, [-1, 3136]), tf.ones([3136, 32]))
+        tf.Session().run(tf.reduce_sum(y), {x: [[[[1.0] * 16] * 14] * 14] * 3})
         """)
     code, out, _ = flowc("explain", path)
     assert code == 0
     for how in (
-        "Winograd's F(4x4, 3x3): 36 products of tiles, 36 multiplications in place of 144; for fewer than 8 images register tiles ",
+        "Fourier transforms of 16x16 pixels: 520 multiplications in place of 4900; for fewer than 9 images Winograd's F(4x4, 5x5): 64 products of tiles",
         "register tiles in blocks of ",
         "on all threads of the run where 192*b + 390 >= 400000, else on one",
     ):

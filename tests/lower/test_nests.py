@@ -155,13 +155,16 @@ def test_tiles_and_transforms_are_whole_on_processors_with_narrower_vectors(cpu,
         "(found,) = build(b.finish([b.apply('matmul', x, w)])).run(args)\n"
         "np.testing.assert_allclose(found, args[0] @ args[1], rtol=1e-5, atol=1e-5)\n"
         "from flowc.ir.op import OPS\n"
-        "b = Builder('conv')\n"
-        "x, w = b.param('x', TensorType(F32, (9, 14, 14, 9))), b.param('w', TensorType(F32, (5, 5, 9, 17)))\n"
-        "args = [np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((9, 14, 14, 9), (5, 5, 9, 17))]\n"
-        "executable = build(b.finish([b.apply('conv2d', x, w, padding='SAME')]))\n"
-        "assert 'Fourier' in executable.kernels[0].how\n"
-        "wanted = OPS['conv2d'].eval(*args, **OPS['conv2d'].complete({'padding': 'SAME'}))\n"
-        "np.testing.assert_allclose(executable.run(args)[0], wanted, rtol=1e-4, atol=1e-4)\n"
+        "from flowc import config\n"
+        "for convolution, images in (('fourier', 9), ('winograd', 9), ('winograd', 1)):\n"
+        "    b = Builder('conv')\n"
+        "    x, w = b.param('x', TensorType(F32, (images, 14, 14, 9))), b.param('w', TensorType(F32, (5, 5, 9, 17)))\n"
+        "    args = [np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((images, 14, 14, 9), (5, 5, 9, 17))]\n"
+        "    with config.override(convolution=convolution):\n"
+        "        executable = build(b.finish([b.apply('conv2d', x, w, padding='SAME')]))\n"
+        "    assert convolution.title() in executable.kernels[0].how\n"
+        "    wanted = OPS['conv2d'].eval(*args, **OPS['conv2d'].complete({'padding': 'SAME'}))\n"
+        "    np.testing.assert_allclose(executable.run(args)[0], wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())\n"
     )
     environment = {**os.environ, "FLOWC_CPU": cpu, "FLOWC_CPU_FEATURES": features}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)

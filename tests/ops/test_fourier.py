@@ -62,15 +62,16 @@ def compiled(name: str, arrays: list[np.ndarray], attrs: dict) -> Executable:
 
 
 @pytest.mark.parametrize("name", CONV)
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("batch", [1, 9])
 def test_the_loops_follow_the_definition(name: str, batch: int) -> None:
-    """As their own meaning, element by element: of one image the direct sum, of more of them frequencies."""
+    """As their own meaning, element by element: one image by Winograd's few tiles, or the direct sum, more of them by frequencies."""
     arrays, attrs, wanted = conv_case(name, ((batch, 13, 14, 8), (5, 5, 8, 9), (1, 1), "SAME", (1, 1)), "float32")
     with config.override(convolution="auto"):
         found, times, statements = traced_nest(OPS[name], arrays, attrs, typed(arrays, BATCHED[name]), {"n": batch})
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-6 * np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=(1e-5 if batch == 1 else 2e-6) * np.abs(wanted).max())
     assert (times == 1).all(), "each element is written once, whichever way"
-    assert sum(not t.is_single for t in tiles(statements)) == 1 and any(t.is_single for t in tiles(statements))
+    is_gradient = name == "conv2d_filter_grad"
+    assert sum(not t.is_single for t in tiles(statements)) == (1 if is_gradient else 2) and any(t.is_single for t in tiles(statements)) == is_gradient
 
 
 GEOMETRIES = [
@@ -105,14 +106,14 @@ def test_any_batch_has_the_same_answer_on_any_number_of_threads(name: str) -> No
         with config.override(threads=threads, convolution="auto"):
             executables[threads] = compiled(name, arrays, attrs)
     whole = executables[1].run(arrays)[0]
-    for batch in (0, 1, 3, 4, 5, 12, 13, 30):
+    for batch in (0, 1, 3, 4, 8, 9, 12, 13, 30):
         some = [a[:batch] if batched else a for a, batched in zip(arrays, BATCHED[name], strict=True)]
         with config.override(threads=3):
             found = executables[3].run(some)[0]
         np.testing.assert_array_equal(found, executables[1].run(some)[0])
         exact = OPS[name].eval(*(a.astype(np.float64) for a in some), **attrs)
-        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=2e-6 * np.abs(exact).max(initial=0))
-        if name != "conv2d_filter_grad" and batch > 4:
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=(2e-6 if batch > 8 else 1e-5) * np.abs(exact).max(initial=0))
+        if name != "conv2d_filter_grad" and batch > 8:
             np.testing.assert_array_equal(found, whole[:batch])
 
 
@@ -134,7 +135,7 @@ def test_the_error_is_within_a_millionth_of_the_largest_result(kind: str, r: int
 
 @pytest.mark.parametrize(("op", "workspaces"), [("conv2d", 1), ("conv2d_input_grad", 2), ("conv2d_filter_grad", 1)])
 def test_nothing_in_memory_grows_with_the_batch(op: str, workspaces: int) -> None:
-    """Transformed weights, the filter turned around, parts of the gradient; of the direct sum for small batches nothing is left."""
+    """Transformed weights, the filter turned around, parts of the gradient; of what small batches take nothing is left."""
     override = config.override(convolution="auto")
     x, filter, ct = "f32[b, 14, 14, 32]", "f32[5, 5, 32, 64]", "f32[b, 14, 14, 64]"
     operands = {"conv2d": "x, f", "conv2d_input_grad": "f, ct, x", "conv2d_filter_grad": "x, ct, f"}[op]
@@ -142,7 +143,7 @@ def test_nothing_in_memory_grows_with_the_batch(op: str, workspaces: int) -> Non
     f = parse_function(f"def main(x: {x}, f: {filter}, ct: {ct}):\n    y: {result} = {op}({operands})\n    return y\n")
     with override:
         (kernel,) = plan(optimize(f)).kernels
-    assert "for fewer than 4 images" in kernel.how
+    assert f"for fewer than {4 if op == 'conv2d_filter_grad' else 9} images" in kernel.how
     sizes = [substitute(buffer.size, {"b": 10_000}) for buffer in kernel.buffers if buffer.role == "workspace"]
     assert sum(size > 0 for size in sizes) == workspaces and all(size < 3_000_000 for size in sizes)
 

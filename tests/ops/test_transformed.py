@@ -14,7 +14,7 @@ from flowc.ir.types import F32, F64, DType, TensorType
 from flowc.ops import transformed
 from flowc.ops.fourier import Fourier
 from flowc.ops.windows import window_axes
-from flowc.ops.winograd import Winograd
+from flowc.ops.winograd import FewTiles, Winograd
 
 B, H = Sym.named("b"), Sym.named("h")
 
@@ -26,7 +26,7 @@ def choice(
     return transformed.chosen(window_axes("conv2d", sizes, window, strides, "SAME"), channels, dtype, batch, summed)
 
 
-def chosen(**given: Any) -> Fourier | Winograd | None:
+def chosen(**given: Any) -> transformed.Method | None:
     found = choice(**given)
     return None if found is None else found.method
 
@@ -50,15 +50,22 @@ def test_elsewhere_the_sum_is_direct(other: dict) -> None:
 
 
 def test_what_a_batch_costs_whatever_its_size_counts_more_in_small_ones() -> None:
-    assert chosen(sizes=(14, 14), batch=1) is None and isinstance(chosen(sizes=(14, 14), batch=8), Fourier)
-    assert chosen(window=(3, 3), sizes=(7, 7)) is None and isinstance(chosen(window=(3, 3), sizes=(7, 7), batch=256), Winograd)
+    assert isinstance(chosen(sizes=(14, 14), batch=1), FewTiles) and isinstance(chosen(sizes=(14, 14), batch=32), Fourier)
+    assert chosen(sizes=(14, 14), batch=1, summed=None) is None
+    assert chosen(window=(3, 3), sizes=(7, 7), batch=1) is None and isinstance(chosen(window=(3, 3), sizes=(7, 7), batch=256), Winograd)
     assert isinstance(chosen(window=(3, 3), sizes=(14, 14), batch=32), Winograd) and chosen(window=(3, 3), sizes=(14, 14), batch=32, summed=None) is None
 
 
 def test_loops_for_both_are_made_where_small_batches_would_take_much_longer() -> None:
-    for other, least in (({"sizes": (14, 14)}, 4), ({"window": (3, 3), "sizes": (14, 14)}, 14), ({"window": (3, 3)}, 1), ({"window": (7, 7)}, 1)):
+    for other, least in (({"sizes": (14, 14)}, 9), ({"window": (3, 3), "sizes": (14, 14)}, 1), ({"window": (3, 3)}, 1), ({"window": (7, 7)}, 1)):
         found = choice(**other)
         assert found is not None and found.least == least
+    found = choice(sizes=(14, 14))
+    assert found is not None and found.few is not None and found.few.most == 8 and isinstance(found.method, Fourier)
+    found = choice(sizes=(14, 14), summed=None)
+    assert found is not None and found.least == 4 and found.few is None, "small gradients to a filter are summed directly"
+    found = choice(sizes=(14, 14), channels=(80, 64), summed=80)
+    assert found is not None and found.least == 5 and found.few is None, "so many channels are not Winograd's"
     with config.override(convolution="winograd"):
         found = choice(sizes=(4, 4), window=(3, 3))
         assert found is not None and found.least == 1, "as asked for"
@@ -94,7 +101,7 @@ def nest(batch: Dim) -> NestPlan:
 
 def test_a_known_batch_has_one_way_and_an_unknown_one_both() -> None:
     small, large, unknown = nest(1), nest(64), nest(Sym.named("b"))
-    assert "register tiles" in small.how and "Fourier" not in small.how
+    assert "Winograd" in small.how and "Fourier" not in small.how
     assert "Fourier" in large.how and "register tiles" not in large.how
-    assert "Fourier" in unknown.how and "for fewer than 4 images register tiles" in unknown.how
+    assert "Fourier" in unknown.how and "for fewer than 9 images Winograd" in unknown.how
     assert len(unknown.statements) == len(small.statements) + len(large.statements)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from flowc.ir.op import OPS
 from flowc.ir.text import parse_function
 from flowc.ir.types import F32, F64, TensorType
 from flowc.lower.program import plan
-from flowc.ops import winograd
+from flowc.ops import transformed, winograd, winograd_form
 from flowc.runtime.executable import build
 from flowc.transforms.pipeline import optimize
 from tests.loop_evaluator import traced_nest
@@ -33,7 +34,7 @@ def _asked() -> Iterator[None]:
 @pytest.mark.parametrize(("m", "r"), [(4, 5), (4, 3), (6, 3), (2, 3)])
 def test_the_matrices_give_the_filtering_exactly(m: int, r: int) -> None:
     """In fractions: A^T [(G w) * (B^T d)] is the sliding sum, for unit vectors of w and d, and so for all."""
-    f = winograd.form(m, r)
+    f = winograd_form.form(m, r)
     for i in range(r):
         for j in range(f.n):
             weights, data = [f.filter[k][i] for k in range(f.n)], [f.data[k][j] for k in range(f.n)]
@@ -46,9 +47,9 @@ def test_shared_parts_leave_the_sums_what_they_are(matrix: str) -> None:
     """`combine` against the plain product, by NumPy over the statements that it makes."""
     from flowc.ir.loops import Apply, Const, Var
 
-    rows = getattr(winograd.form(4, 5), matrix)
+    rows = getattr(winograd_form.form(4, 5), matrix)
     values = np.random.default_rng(0).normal(size=len(rows[0]))
-    made, results = winograd.combine(rows, [Var(f"x{j}", F64) for j in range(len(values))], "t")
+    made, results = winograd_form.combine(rows, [Var(f"x{j}", F64) for j in range(len(values))], "t")
     known = {f"x{j}": v for j, v in enumerate(values)}
     count = 0
 
@@ -129,6 +130,51 @@ def values(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     return drawn.astype(np.float32)
 
 
+FEW = [
+    # images, filter, padding, how many channels in go together, how many parts of the channels out are enough
+    ((1, 8, 8, 8), (5, 5, 8, 16), "SAME", 8, 4),
+    ((2, 9, 7, 8), (3, 3, 8, 21), "VALID", 8, 4),
+    ((1, 6, 7, 9), (5, 5, 9, 40), "SAME", 4, 1),
+    ((3, 7, 5, 11), (5, 5, 11, 18), "SAME", 4, 4),
+    ((1, 4, 4, 9), (3, 3, 9, 32), "VALID", 3, 1),
+]
+
+
+@pytest.mark.parametrize("most", [None, 5])
+@pytest.mark.parametrize("place", range(len(FEW)))
+def test_the_loops_of_few_tiles_follow_the_definition(place: int, most: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the batch known, and known only to be `most` images at the most."""
+    images, filter, padding, channels_in, enough = FEW[place]
+    arrays, attrs, wanted = conv_case("conv2d", (images, filter, (1, 1), padding, (1, 1)), "float32")
+    monkeypatch.setattr(winograd, "ENOUGH", enough)
+    monkeypatch.setattr(winograd, "NEAR", channels_in * 64 * 16)
+
+    def only_few(axes: Any, channels: Any, dtype: Any, batch: Any, summed: Any) -> transformed.Choice:
+        form = winograd_form.form_of(filter[:2], None, whatever=True)
+        assert form is not None
+        method = winograd.Winograd(form, (wanted.shape[1], wanted.shape[2]), channels)
+        return transformed.Choice(winograd.FewTiles(method, most or images[0]), 1)
+
+    monkeypatch.setattr(transformed, "chosen", only_few)
+    types = None if most is None else [TensorType(F32, (Sym.named("n"), *images[1:])), TensorType(F32, filter)]
+    found, times, statements = traced_nest(OPS["conv2d"], arrays, attrs, types, {"n": images[0]})
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+    assert (times == 1).all() and uses_products(statements)
+    np.testing.assert_allclose(compiled("conv2d", arrays, attrs), wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_few_images_and_many_agree_where_the_batch_is_known_at_run_time_only() -> None:
+    """One program: up to eight images by few tiles, more by Fourier transforms, none at all."""
+    f = parse_function("def main(x: f32[b, 14, 14, 32], f: f32[5, 5, 32, 64]):\n    y: f32[b, 14, 14, 64] = conv2d(x, f, padding='SAME')\n    return y\n")
+    program = build(f)
+    assert "for fewer than 9 images Winograd" in program.program.steps[0].kernel.how
+    g = np.random.default_rng(0)
+    x, w = g.standard_normal((20, 14, 14, 32), np.float32), g.standard_normal((5, 5, 32, 64), np.float32)
+    wanted = OPS["conv2d"].eval(x, w, strides=(1, 1), padding="SAME", dilations=(1, 1))
+    for count in (0, 1, 3, 8, 9, 20):
+        np.testing.assert_allclose(program.run([x[:count], w])[0], wanted[:count], atol=1e-5 * np.abs(wanted).max())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["normal", "activations", "unit", "bytes", "offset"])
 @pytest.mark.parametrize(("r", "ci", "co"), [(5, 16, 16), (5, 32, 64), (5, 64, 32), (3, 32, 32), (3, 64, 64), (3, 128, 32), (3, 256, 32)])
@@ -139,7 +185,7 @@ def test_the_error_is_within_a_hundred_thousandth_of_the_largest_result(kind: st
     ct = values("gradient", (8, 14, 14, co), 2)
     attrs = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
     for name, arrays in (("conv2d", [x, w]), ("conv2d_input_grad", [w, ct, x]), ("conv2d_filter_grad", [x, ct, w])):
-        if winograd.form_of((r, r), {"conv2d": ci, "conv2d_input_grad": co}.get(name), whatever=False) is None:
+        if winograd_form.form_of((r, r), {"conv2d": ci, "conv2d_input_grad": co}.get(name), whatever=False) is None:
             continue
         exact = OPS[name].eval(*(a.astype(np.float64) for a in arrays), **attrs)
         with config.override(convolution="winograd" if r == 5 else "auto"):  # asked for, 3 x 3 takes the larger form
@@ -163,7 +209,7 @@ def test_an_empty_batch_gives_nothing_or_zeros(name: str) -> None:
 
 
 def test_a_small_batch_is_shared_and_a_large_one_fills_its_blocks() -> None:
-    f = winograd.form(4, 5)
+    f = winograd_form.form(4, 5)
     most = winograd.most_tiles(f, 32)
     few, many, unknown = (winograd.Blocks(f, batch, (14, 14), most) for batch in (1, 128, Sym.named("b")))
     assert (few.most, few.blocks) == (4, 4)
@@ -172,10 +218,10 @@ def test_a_small_batch_is_shared_and_a_large_one_fills_its_blocks() -> None:
 
 
 def test_there_is_a_form_where_its_error_is_small_and_more_where_asked_for() -> None:
-    form_of = winograd.form_of
-    assert form_of((5, 5), 64, False) == form_of((5, 5), None, False) == winograd.form(4, 5) and form_of((3, 3), 128, False) == winograd.form(4, 3)
+    form_of = winograd_form.form_of
+    assert form_of((5, 5), 64, False) == form_of((5, 5), None, False) == winograd_form.form(4, 5) and form_of((3, 3), 128, False) == winograd_form.form(4, 3)
     assert form_of((5, 5), 65, False) is None and form_of((5, 5), Sym.named("c"), False) is None
-    assert form_of((5, 5), 1000, True) == winograd.form(4, 5) and form_of((3, 3), 1000, True) == winograd.form(6, 3)
+    assert form_of((5, 5), 1000, True) == winograd_form.form(4, 5) and form_of((3, 3), 1000, True) == winograd_form.form(6, 3)
     for window in ((1, 1), (5, 3), (7, 7)):
         assert form_of(window, 8, True) is None
 
