@@ -70,8 +70,8 @@ def _attach_all(
     for statement in body:
         if isinstance(statement, Tile) and statement.out == out:
             made.extend(_with_tile(k, root, statement, results, keep))
-        elif isinstance(statement, For) and _line_of(statement, out) is not None and not _is_put_together(k, root, statement, stops):
-            made.extend(_along_a_line(k, root, out, statement, results))
+        elif isinstance(statement, For) and _lines_of(statement, out) and not _is_put_together(k, root, statement, stops):
+            made.extend(_along_lines(k, root, statement, results))
         elif isinstance(statement, Store) and statement.buffer == out:
             assert statement.index is not None
             made.extend(_instead_of_store(k, root, out, statement, results, stops))
@@ -114,38 +114,50 @@ def _ahead(k: KernelBuilder, line: For, begin: Expr) -> tuple[str, ...]:
     return tuple(far[:MOST_AHEAD]) if sum(sizes.values()) * F32.size >= FAR else ()
 
 
-def _line_of(loop: For, out: str) -> Expr | None:
-    """Where in `out` a vector loop begins that ends in storing one element after the other there."""
-    match loop:
-        case For(kind="vector", start=Const(value=0), body=(*before, Store(buffer=buffer, index=Expr() as at))) if buffer == out:
-            begin = _without(at, loop.var)
-            inside = [s.name for s in before if isinstance(s, Let | Alloc)]
-            plain = len(inside) == len(before) and begin is not None and not names(begin).intersection(inside)
-            return begin if plain else None
-    return None
+def _lines_of(loop: For, out: str) -> list[Expr]:
+    """Where in `out` the lines begin that a vector loop writes to, if all that it does in the end is to store one element after the other there."""
+    if loop.kind != "vector" or not (isinstance(loop.start, Const) and loop.start.value == 0):
+        return []
+    before, stores = _parts_of(loop)
+    begins = [_without(s.index, loop.var) if s.buffer == out and s.index is not None else None for s in stores]
+    inside = {s.name for s in before if isinstance(s, Let | Alloc)}
+    if len(inside) != len(before) or not all(begin is not None and not names(begin) & inside for begin in begins):
+        return []
+    return [begin for begin in begins if begin is not None]
+
+
+def _parts_of(loop: For) -> tuple[tuple[Statement, ...], tuple[Store, ...]]:
+    """A loop's statements up to the stores that it ends in, and these."""
+    count = next((n for n, s in enumerate(reversed(loop.body)) if not isinstance(s, Store)), len(loop.body))
+    end = len(loop.body) - count
+    return loop.body[:end], tuple(s for s in loop.body[end:] if isinstance(s, Store))
 
 
 def _is_put_together(k: KernelBuilder, root: Node, line: For, stops: Mapping[str, Expr]) -> bool:
     """Whether the loop's places are `row * columns + column`: then the index of each is known without a division."""
-    store = line.body[-1]
-    assert isinstance(store, Store) and store.index is not None
-    return not _flat(k, root) and taken_apart(store.index, root.tensor.dims, {**stops, line.var: line.stop}) is not None
+    at = line.body[-1].index if isinstance(line.body[-1], Store) else None
+    return at is not None and not _flat(k, root) and taken_apart(at, root.tensor.dims, {**stops, line.var: line.stop}) is not None
 
 
-def _along_a_line(k: KernelBuilder, root: Node, out: str, line: For, results: list[Node]) -> list[Statement]:
-    """A vector loop over one line of the result (`Nest` promises that it is one): where the line is, is worked out once."""
+def _along_lines(k: KernelBuilder, root: Node, loop: For, results: list[Node]) -> list[Statement]:
+    """A vector loop over lines of the result (`Nest` promises that each is in one): where they are, is worked out once."""
     elements = k.elements
-    (*before, store), begin = line.body, _line_of(line, out)
-    assert isinstance(store, Store) and begin is not None
-    flat, j = _flat(k, root), Var(line.var, I64)
+    before, stores = _parts_of(loop)
+    flat, j = _flat(k, root), Var(loop.var, I64)
     elements.open()
-    at = elements.let("at", begin, elements.scopes[-1])
-    lead = () if flat else tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
-    elements.open(before)
-    if root in k.result_names:
-        elements.scopes[-1].statements.append(store)
-    _store_results(k, root, Flat((at + j,)) if flat else (*lead[:-1], lead[-1] + j), store.value, results)
-    inner = replace(line, body=elements.close())
+    places: list[Index] = []
+    for store in stores:
+        begin = _without(store.index, loop.var) if store.index is not None else None
+        assert begin is not None
+        at = elements.let("at", begin, elements.scopes[-1])
+        lead = () if flat else tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
+        places.append(Flat((at + j,)) if flat else (*lead[:-1], lead[-1] + j))
+    elements.open(list(before))
+    for store, place in zip(stores, places, strict=True):
+        if root in k.result_names:
+            elements.scopes[-1].statements.append(store)
+        _store_results(k, root, place, store.value, results)
+    inner = replace(loop, body=elements.close())
     return [*elements.close(), inner]
 
 

@@ -267,6 +267,8 @@ def _cut_up_grad(p: _Pool, inputs: list[str], out: str, dtype: DType) -> Stateme
     place = p.window_pixel(var("row"), var("column")) + var("c")
     y, ct = Load(inputs[1], place, dtype), Load(inputs[2], place, dtype)
     real = {at: p.is_real(*at) for at in p.offsets()}
+    if all(isinstance(condition, Const) for condition in real.values()):
+        return p.per_window(*p.clamped(), vector("c", p.channels, *_whole_window_grad(p, inputs, out, y, ct)))
     body: list[Statement] = [Let(f"real_{i}_{j}", condition) for (i, j), condition in real.items() if not isinstance(condition, Const)]
     earlier: list[Expr] = []
     for i, j in p.offsets():
@@ -277,6 +279,20 @@ def _cut_up_grad(p: _Pool, inputs: list[str], out: str, dtype: DType) -> Stateme
         body.append(write if always else If(Var(f"real_{i}_{j}", BOOL), (write,)))
         earlier.append(hit if always else Var(f"real_{i}_{j}", BOOL) & hit)
     return p.per_window(*p.clamped(), *body)
+
+
+def _whole_window_grad(p: _Pool, inputs: list[str], out: str, y: Expr, ct: Expr) -> list[Statement]:
+    """One channel of a window that lies inside the images: each of its elements is looked at once."""
+    largest, change, taken = Var("largest", y.dtype), Var("change", y.dtype), lift(False, BOOL)
+    lets: list[Statement] = [Let("largest", y), Let("change", ct)]
+    stores: list[Statement] = []
+    for n, (i, j) in enumerate(p.offsets()):
+        lets.append(Let(f"hit_{n}", _is_hit(Load(inputs[0], p.at(i, j), y.dtype), largest)))
+        hit = Var(f"hit_{n}", BOOL)
+        stores.append(Store(out, p.at(i, j), select(hit & apply("not", taken) if n else hit, change, 0)))
+        lets.append(Let(f"taken_{n}", taken | hit if n else hit))
+        taken = Var(f"taken_{n}", BOOL)
+    return [*lets, *stores]
 
 
 def _choose(p: _Pool, inputs: list[str], chosen: str, dtype: DType) -> Statement:

@@ -79,6 +79,9 @@ RULES = RuleSet([
     Rule("where(False, x, y)", "y"),
     Rule("where(logical_not(c), x, y)", "where(c, y, x)"),
     Rule("concat(x, axis=a)", "x"),
+    # a cotangent goes to elements that equal their window's maximum, so whether these are positive can be asked of the maximum, which is smaller
+    Rule("where(greater(x, 0.0), max_pool_grad(x, y, d, ksize=k, strides=s, padding=p), 0.0)",
+         "max_pool_grad(x, y, where(greater(y, 0.0), d, 0.0), ksize=k, strides=s, padding=p)"),
     Rule("matmul(transpose(x, perm=(1, 0)), y, transpose_a=False, transpose_b=t)", "matmul(x, y, transpose_a=True, transpose_b=t)"),
     Rule("matmul(transpose(x, perm=(1, 0)), y, transpose_a=True, transpose_b=t)", "matmul(x, y, transpose_a=False, transpose_b=t)"),
     Rule("matmul(x, transpose(y, perm=(1, 0)), transpose_b=False, transpose_a=t)", "matmul(x, y, transpose_b=True, transpose_a=t)"),

@@ -141,6 +141,32 @@ def test_compiled_code_draws_the_bits_that_numpy_draws(name, dtype):
     assert found.tobytes() == interpret(f, args)[0].tobytes()
 
 
+@pytest.mark.parametrize("shape", [(B, 8, 10, 3), (B, 8, 10, 19), (B, 9, 11, 3)])
+def test_what_follows_the_gradient_of_a_pool_is_computed_where_a_window_is_written(shape):
+    """All elements of a window in one loop over the channels, with what has an element for each channel, and the gradient itself where it is wanted."""
+    small = (B, -(-shape[1] // 2), -(-shape[2] // 2), shape[3])
+    b = Builder("main")
+    x, y, ct, scale = (b.param(name, TensorType(F32, s)) for name, s in zip(("x", "y", "ct", "scale"), (shape, small, small, shape[3:]), strict=True))
+    grad = b.apply("max_pool_grad", x, y, ct, **POOL)
+    f = b.finish([b.apply("mul", b.apply("tanh", grad), scale), grad])
+    args = arguments([shape, small, small, shape[3:]], F32)
+    args[0] = np.round(args[0])
+    args[1] = interpret(pooled(shape), args[:1])[0]
+    with config.override(backend="cpu"):
+        program = build(f)
+        found = program.run([a.copy() for a in args])
+    if shape[1:3] == (8, 10):
+        (loop,) = [lines for lines in print_kernel(program.kernels[0]).split("for c in vector")[1:] if "grad_out[" in lines]
+        assert loop.count("grad_out[") == 4 and "//" not in loop, "places are worked out before the loop"
+    for mine, wanted in zip(found, interpret(f, args), strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=1e-5, atol=1e-6)
+
+
+def pooled(shape):
+    b = Builder("pooled")
+    return b.finish([b.apply("max_pool", b.param("x", TensorType(F32, shape)), **POOL)])
+
+
 @pytest.mark.parametrize(("cpu", "features"), [("haswell", "+avx,+avx2,+fma"), ("x86-64", "")])
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
 def test_tiles_and_transforms_are_whole_on_processors_with_narrower_vectors(cpu, features):

@@ -1,11 +1,16 @@
+import numpy as np
 import pytest
 
+from flowc.ir.interpret import interpret
 from flowc.ir.text import parse_function
+from flowc.runtime.executable import build
 from flowc.transforms.simplify import RULES, simplify
 from tests.transforms.checking import check, unchanged
 
 X = "x: f32[b, 4]"
 T = "f32[b, 4]"
+IMAGES, MASK, POOL = "f32[b, 5, 6, 2]", "bool[b, 5, 6, 2]", "ksize=(3, 3), strides=(2, 2), padding='SAME'"
+POOLED = f"y: f32[b, 3, 3, 2] = max_pool(x, {POOL})"
 
 
 def one(params: str, body: str, result: str) -> str:
@@ -64,6 +69,12 @@ EXAMPLES = {
         one(f"c: bool[b, 4], {X}, y: {T}", f"v0: {T} = where(c, y, x)", "v0"),
     ),
     "concat(x, axis=a)": (one(X, f"v0: {T} = concat(x, axis=0)", "v0"), one(X, "", "x")),
+    "where(greater(x, 0.0), max_pool_grad(x, y, d, ksize=k, strides=s, padding=p), 0.0)": (
+        one(f"x: {IMAGES}", f"{POOLED}; v0: {IMAGES} = max_pool_grad(x, y, y, {POOL}); m: {MASK} = greater(x, 0.0); "
+                            f"v1: {IMAGES} = where(m, v0, f32(0.0))", "v1"),
+        one(f"x: {IMAGES}", f"{POOLED}; v0: bool[b, 3, 3, 2] = greater(y, 0.0); v1: f32[b, 3, 3, 2] = where(v0, y, f32(0.0)); "
+                            f"v2: {IMAGES} = max_pool_grad(x, y, v1, {POOL})", "v2"),
+    ),
     "neg(mul(x, c))": (one(X, f"v0: {T} = mul(x, 3.0); v1: {T} = neg(v0)", "v1"), one(X, f"v0: f32 = neg(f32(3.0)); v1: {T} = mul(x, v0)", "v1")),
     "mul(neg(x), c)": (one(X, f"v0: {T} = neg(x); v1: {T} = mul(v0, 3.0)", "v1"), one(X, f"v0: f32 = neg(f32(3.0)); v1: {T} = mul(x, v0)", "v1")),
     "neg(div(x, c))": (one(X, f"v0: {T} = div(x, 3.0); v1: {T} = neg(v0)", "v1"), one(X, f"v0: f32 = neg(f32(3.0)); v1: {T} = div(x, v0)", "v1")),
@@ -75,6 +86,25 @@ MATMULS = [rule for rule in RULES.rules if rule.pattern.startswith("matmul")]
 @pytest.mark.parametrize("rule", [r for r in RULES.rules if r not in MATMULS], ids=str)
 def test_each_rule_does_what_its_example_says(rule):
     check(simplify, *EXAMPLES[rule.pattern])
+
+
+def test_where_the_largest_of_a_window_is_positive_is_what_its_own_place_says():
+    """Ties, zeros, NaN and infinities, windows that overlap and windows that do not; a cotangent that is no number stays where it was."""
+    g = np.random.default_rng(0)
+    x = g.integers(-2, 3, (4, 5, 6, 2)).astype(np.float32)
+    x[1, 2, 3], x[2, 0, 0], x[3] = np.nan, np.inf, -np.inf
+    for pool, size in ((POOL, 3), ("ksize=(2, 2), strides=(2, 2), padding='VALID'", (2, 3)), ("ksize=(3, 2), strides=(1, 1), padding='SAME'", (5, 6))):
+        height, width = (size, size) if isinstance(size, int) else size
+        small = f"f32[b, {height}, {width}, 2]"
+        text = one(f"x: {IMAGES}, d: {small}", f"y: {small} = max_pool(x, {pool}); v0: {IMAGES} = max_pool_grad(x, y, d, {pool}); "
+                                               f"m: {MASK} = greater(x, 0.0); v1: {IMAGES} = where(m, v0, f32(0.0))", "v1")  # fmt: skip
+        f = parse_function(text)
+        d = g.standard_normal((4, height, width, 2)).astype(np.float32)
+        d[0, 0, 0], d[1, 1, 1, 0] = np.nan, -np.inf
+        better = simplify(f)
+        assert better.nodes[-1].op.name == "max_pool_grad"
+        for program in (interpret(better, [x, d])[0], build(f).run([x, d])[0]):
+            np.testing.assert_array_equal(program, interpret(f, [x, d])[0])
 
 
 @pytest.mark.parametrize(
