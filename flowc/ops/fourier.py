@@ -27,8 +27,8 @@ from flowc.ops.tiles import ZERO, blocks, larger, over, part_of, serial, smaller
 from flowc.ops.windows import WindowAxis, image_place, known
 from flowc.structs import Struct
 
-SPACE = 1 << 18  # elements of a group's tiles and products: 1 MB, the second cache of many machines
-MOST_TILES, FEWEST_GROUPS = 12, 4  # of a group; groups of a batch, if it has so many tiles
+SPACE = 1 << 19  # elements of a group's tiles and products: 2 MB; the fewer groups, the less often all of the filter is read
+MOST_TILES, FEWEST_GROUPS = 16, 4  # of a group; groups of a batch, if it has so many tiles
 MOST_CHANNELS = 512  # of which two tiles are still in `SPACE`
 PIECES = 8  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the batch that are summed apart
 # What takes as long as how many multiplications of a direct sum, for each pair of channels: measured with 32 to 256 channels (Zen 5, 2 threads).
