@@ -167,8 +167,13 @@ def _slide(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: D
     plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (*lets, tile)))
 
 
-def _correlated(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim]) -> NestPlan:
-    """The convolution of images that are not padded yet, after what `plan` prepares: the direct sum, or a form with fewer multiplications."""
+def _correlated(
+    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim], is_gradient: bool = False
+) -> NestPlan:  # fmt: skip
+    """The convolution of images that are not padded yet, after what `plan` prepares: the direct sum, or a form with fewer multiplications.
+
+    is_gradient: to the images, in training, where a batch that is known at run time only is hardly ever small.
+    """
     from flowc.ops import image_tiles, transformed
 
     sums: Plan = ([], [])
@@ -176,7 +181,7 @@ def _correlated(plan: Plan, out: str, image: str, filter: str, dtype: DType, bat
     padded = _padded(sums, image, dtype, (batch, down.size, along.size, ci), axes, f"{out}_padded")
     _slide(sums, out, padded, filter, dtype, batch, axes, channels)
     found = NestPlan(tuple(sums[0]), tuple(sums[1]), BY_TILES)
-    choice = transformed.chosen(axes, channels, dtype, batch, ci)
+    choice = transformed.chosen(axes, channels, dtype, batch, ci, often_few=not is_gradient)
     if choice is not None:
         images = image_tiles.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
         if choice.few is not None:
@@ -235,7 +240,7 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
         turned = f"{out}_turned"
         plan[0].extend((_turned(turned, inputs[0], result.dtype, filter), Barrier()))
         plan[1].append((turned, result.dtype, product(filter)))
-    return _correlated(plan, out, inputs[1], turned, result.dtype, ct[0], (rows.turned, columns.turned), (filter[3], filter[2]))
+    return _correlated(plan, out, inputs[1], turned, result.dtype, ct[0], (rows.turned, columns.turned), (filter[3], filter[2]), is_gradient=True)
 
 
 def _turned(target: str, source: str, dtype: DType, filter: Shape) -> Statement:

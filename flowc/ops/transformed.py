@@ -44,8 +44,9 @@ def direct_products(axes: Axes) -> int:
     return known(rows.places) * known(columns.places) * known(rows.window) * known(columns.window)
 
 
-def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, batch: Dim, summed: Dim | None) -> Choice | None:
-    """What to convolve in; None for the direct sum. `summed`: channels that a sum runs over, None for the gradient to a filter."""
+def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, batch: Dim, summed: Dim | None, often_few: bool = True) -> Choice | None:
+    """What to convolve in; None for the direct sum. `summed`: channels that a sum runs over, None for the gradient to a filter; often_few: whether
+    small batches are worth loops of their own, which take half as long again to compile as a direct sum."""
     wanted = settings().convolution
     numbers = [n for axis in axes for n in (axis.size, axis.window, axis.places, axis.before)] + list(channels)
     if wanted == "direct" or dtype is not F32 or not all(isinstance(n, int) for n in numbers) or min(map(known, channels)) < LEAST_CHANNELS:
@@ -59,7 +60,7 @@ def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, batch: Dim, summ
     if wanted != "fourier" and (form := form_of((known(rows.window), known(columns.window)), summed, wanted == "winograd")) is not None:
         winograd = Winograd(form, (known(rows.places), known(columns.places)), pair)
         found.append(winograd)
-        few = None if is_gradient else winograd.few
+        few = winograd.few if not is_gradient and (often_few or isinstance(batch, int)) else None
     if wanted != "winograd" and (fourier := Fourier.of(axes, pair)) is not None:
         found.append(fourier)
     if few is not None and isinstance(batch, int) and batch <= few.most:

@@ -149,7 +149,7 @@ def test_the_loops_of_few_tiles_follow_the_definition(place: int, most: int | No
     monkeypatch.setattr(winograd, "ENOUGH", enough)
     monkeypatch.setattr(winograd, "NEAR", channels_in * 64 * 16)
 
-    def only_few(axes: Any, channels: Any, dtype: Any, batch: Any, summed: Any) -> transformed.Choice:
+    def only_few(axes: Any, channels: Any, dtype: Any, batch: Any, summed: Any, often_few: bool) -> transformed.Choice:
         form = winograd_form.form_of(filter[:2], None, whatever=True)
         assert form is not None
         method = winograd.Winograd(form, (wanted.shape[1], wanted.shape[2]), channels)
