@@ -95,10 +95,12 @@ class Nest(Struct):
     `build(inputs, out, types, result, attrs)` returns the statements that fill the result's buffer: `inputs` are the operands' flat
     buffer names, `out` the result's; `types` and `result` are TensorTypes; attrs a dict. Independent iterations stand in one
     `parallel` For at the top; a `vector` For that stores into the result stays in one line of its last axis. A `loops.NestPlan` instead of
-    the statements asks for scratch buffers too.
+    the statements asks for scratch buffers too. `build_for_threads`: the same for a GPU, where an iteration is a thread, and much less than
+    what keeps a core busy; None where `build` will do.
     """
 
     build: Callable[..., Any]
+    build_for_threads: Callable[..., Any] | None = None
 
 
 Lowering = Scalar | Fold | ArgFold | Element | Nest

@@ -29,16 +29,20 @@ def symbol_names(f: Function) -> set[str]:
     return {s for t in types for dim in t.dims for s in symbols(dim)}
 
 
-def nest_plan(root: Node, operands: Sequence[str], out: str, unique: Callable[[str], str]) -> NestPlan:
-    """The loops of a node whose lowering is a Nest, over these buffers; `unique` gives each of its variables and workspaces a name."""
+def nest_plan(root: Node, operands: Sequence[str], out: str, unique: Callable[[str], str], for_threads: bool = False) -> NestPlan:
+    """The loops of a node whose lowering is a Nest, over these buffers; `unique` gives each of its variables and workspaces a name.
+
+    for_threads: those for a GPU.
+    """
     lowering = root.op.lowering
     assert isinstance(lowering, Nest)
+    build = lowering.build_for_threads if for_threads and lowering.build_for_threads is not None else lowering.build
     types = [n.tensor for n in root.inputs]
     extents = {s for t in (*types, root.tensor) for dim in t.dims for s in symbols(dim)}
     stand_ins: dict[str, Dim] = {s: Sym.named(f"${s}") for s in extents}
     attrs = {name: _attribute(value, stand_ins) for name, value in root.attrs.items()}
     buffers = [f"${i}" for i in range(len(operands))]
-    made = lowering.build(list(buffers), "$out", [t.substitute(stand_ins) for t in types], root.tensor.substitute(stand_ins), attrs)
+    made = build(list(buffers), "$out", [t.substitute(stand_ins) for t in types], root.tensor.substitute(stand_ins), attrs)
     plan = made if isinstance(made, NestPlan) else NestPlan(tuple(made))
     names = {**dict(zip(buffers, operands, strict=True)), "$out": out, **{f"${s}": s for s in extents}}
     for name in dict.fromkeys((*(name for name, _, _ in plan.workspaces), *loop_walks.bound(plan.statements))):

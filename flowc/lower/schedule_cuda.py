@@ -372,7 +372,7 @@ class _Schedule:
             self.k.workspaces.append(Buffer(out, root.tensor.dtype, root.tensor.size, "workspace"))
         operands = [self.elements.names[n] for n in root.inputs]
         with override(convolution="direct"):  # a thread has no room for transformed tiles
-            plan = nest_plan(root, operands, out, self.elements.unique)
+            plan = nest_plan(root, operands, out, self.elements.unique, for_threads=True)
         self.outside_names |= self.elements.taken  # the nest's names stand in several launches
         self.k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
         for statement in plan.statements:

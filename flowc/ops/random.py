@@ -25,12 +25,14 @@ import numpy as np
 from flowc.errors import DTypeError, ShapeError
 from flowc.ir import loops
 from flowc.ir.dims import Shape, ceildiv
-from flowc.ir.loops import Const, Expr, For, Let, Load, Statement, Store, Var
+from flowc.ir.loops import Alloc, Const, Expr, For, Let, Load, Statement, Store, Var
 from flowc.ir.op import REQUIRED, Nest, Op
 from flowc.ir.types import F32, F64, FLOATS, I64, U32, U64, DType, TensorType
 from flowc.ops.constructors import opaque
 from flowc.ops.inference import expect_dtype, no_gradient
-from flowc.ops.tiles import ZERO, part_of, serial
+from flowc.ops.tiles import ZERO, part_of, serial, vector
+
+GROUP = 16  # places of the stream that a thread draws from together: two vectors of the widest, and few enough that threads share small tensors
 
 # Philox in NumPy
 
@@ -234,22 +236,38 @@ def _random(name: str, formula: Callable[..., Any], doc: str) -> Op:
         lanes = np.stack(philox(seed, int(counter), blocks), axis=-1).reshape(-1, each)[:size]
         return formula(_Arrays(), tuple(lanes[:, i] for i in range(each)), dtype).reshape(shape)
 
+    def drawn(out: str, at: Expr, words: tuple[Expr, ...], dtype: DType) -> tuple[Statement, ...]:
+        m = _Loops()
+        named = tuple(m.let("word", word) for word in words)
+        value = formula(m, named, dtype)
+        return (*m.statements, Store(out, at, value))
+
     def nest(inputs: list[str], out: str, types: Any, result: TensorType, attrs: dict[str, Any]) -> tuple[Statement, ...]:
-        """Blocks in parallel: what the lanes of a block share, which is nearly all of the work, is computed once."""
+        """Groups of places of the stream in parallel: first the words of all of them, in vectors, then the numbers that become of these."""
+        each = _words(result.dtype)
+        group, place, lane = Var("group", I64), Var("place", I64), Var("lane", I64)
+        most = GROUP * 4 // each  # numbers of a group
+        stream = (Const(attrs["seed"], U64), Load(inputs[0], ZERO, U64), loops.cast(group * GROUP + place, U64))
+        four = [Store("words", place * 4 + i, loops.apply("philox", *stream, Const(i, I64))) for i in range(4)]
+        words = tuple(Load("words", lane * each + i, U32) for i in range(each))
+        numbers = serial("lane", part_of(loops.extent(result.size), group * most, most), *drawn(out, group * most + lane, words, result.dtype))
+        body = (Alloc("words", U32, size=GROUP * 4), vector("place", Const(GROUP, I64), *four), numbers)
+        return (For("group", ZERO, loops.extent(ceildiv(result.size, most)), "parallel", body),)
+
+    def nest_of_threads(inputs: list[str], out: str, types: Any, result: TensorType, attrs: dict[str, Any]) -> tuple[Statement, ...]:
+        """A place of the stream for each thread: what its four words share, which is nearly all of the work, is computed once."""
         each = _words(result.dtype)
         block, lane = Var("block", I64), Var("lane", I64)
         size, many = loops.extent(result.size), 4 // each
-        m = _Loops()
         stream = (Const(attrs["seed"], U64), Load(inputs[0], ZERO, U64), loops.cast(block, U64))
-        words = tuple(m.let("word", loops.apply("philox", *stream, lane * each + i)) for i in range(each))
-        value = formula(m, words, result.dtype)
-        store = Store(out, block * many + lane, value)
-        body = serial("lane", part_of(size, block * many, many), *m.statements, store)
+        words = tuple(loops.apply("philox", *stream, lane * each + i) for i in range(each))
+        body = serial("lane", part_of(size, block * many, many), *drawn(out, block * many + lane, words, result.dtype))
         return (For("block", ZERO, loops.extent(ceildiv(result.size, many)), "parallel", (body,)),)
 
     return opaque(
         name, title=name, operands=("counter", "*like"), attrs={"shape": None, "seed": REQUIRED, "dtype": F32},
-        dtype=dtype_rule, shape=shape_rule, eval=evaluate, vjp=no_gradient, lowering=Nest(nest), doc=doc, rank_free=True, like=(1,), random=True,
+        dtype=dtype_rule, shape=shape_rule, eval=evaluate, vjp=no_gradient, lowering=Nest(nest, nest_of_threads), doc=doc, rank_free=True, like=(1,),
+        random=True,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from flowc.ir.function import Builder
 from flowc.ir.interpret import interpret
 from flowc.ir.loops_text import print_kernel
 from flowc.ir.types import F32, F64, U64, TensorType
+from flowc.lower import schedule_cuda
 from flowc.runtime.executable import build
 
 B = Sym.named("b")
@@ -139,6 +140,23 @@ def test_compiled_code_draws_the_bits_that_numpy_draws(name, dtype):
     with config.override(backend="cpu"):
         (found,) = build(f).run(args)
     assert found.tobytes() == interpret(f, args)[0].tobytes()
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_random_numbers_of_any_count_are_drawn_in_groups_and_one_by_one_on_a_gpu(size, dtype):
+    """A core draws the words of a group in vectors; a GPU's thread those of one place of the stream."""
+    b = Builder("main")
+    run, like = b.param("run", TensorType(U64, ())), b.param("like", TensorType(F32, (B,)))
+    f = b.finish([b.apply("random_normal", run, like, seed=3, dtype=dtype)])
+    args = [np.asarray(11, np.uint64), np.zeros(size, np.float32)]
+    with config.override(backend="cpu"):
+        program = build(f)
+        (found,) = program.run(args)
+    assert found.tobytes() == interpret(f, args)[0].tobytes()
+    assert "for place in vector(16)" in print_kernel(program.kernels[0])
+    (launch,) = schedule_cuda.schedule(f)
+    assert "place" not in print_kernel(launch.kernel)
 
 
 @pytest.mark.parametrize("shape", [(B, 8, 10, 3), (B, 8, 10, 19), (B, 9, 11, 3)])
