@@ -6,8 +6,8 @@
 
 Every rewrite is exact under IEEE arithmetic, NaN, infinities and the sign of zero included: so `x * 0` stays, and so does `x + 0.0`,
 which makes 0.0 of -0.0 (`x + -0.0` and `x - 0.0` go). The one exception is the sum of a single -0.0, which NumPy gives either sign,
-depending on the axis; here it stays -0.0. Shape-only ops (`sum_to`, `zeros_like`, `size_of`, ...) become reductions,
-movements and extents, as all types are known here.
+depending on the axis; here it stays -0.0. Sums have no order, so the same numbers may be added up in another. Shape-only ops (`sum_to`,
+`zeros_like`, `size_of`, ...) become reductions, movements and extents, as all types are known here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import Kind
 from flowc.ir.rules import Bindings, Rule, RuleSet, constant_value, improved, rewrite
 from flowc.ir.types import TensorType
+from flowc.ops.inference import normal_axes
 from flowc.ops.slicing import span
 from flowc.transforms.expand import defined
 
@@ -33,6 +34,11 @@ def _number(name: str) -> Callable[[Bindings], bool]:
 
 def _whole(*names: str) -> Callable[[Bindings], bool]:
     return lambda bindings: all(bindings[n].tensor.dtype.is_int for n in names)
+
+
+def _over_windows(bindings: Bindings) -> bool:
+    """Whether a sum over axes `a` of images runs over all windows of each."""
+    return {1, 2} <= set(normal_axes("reduce_sum", bindings["a"], 4))
 
 
 RULES = RuleSet([
@@ -82,6 +88,8 @@ RULES = RuleSet([
     # a cotangent goes to elements that equal their window's maximum, so whether these are positive can be asked of the maximum, which is smaller
     Rule("where(greater(x, 0.0), max_pool_grad(x, y, d, ksize=k, strides=s, padding=p), 0.0)",
          "max_pool_grad(x, y, where(greater(y, 0.0), d, 0.0), ksize=k, strides=s, padding=p)"),
+    # of each cotangent there is one element, and zeros
+    Rule("reduce_sum(max_pool_grad(x, y, d, ksize=k, strides=s, padding=p), axis=a, keepdims=m)", "reduce_sum(d, axis=a, keepdims=m)", _over_windows),
     Rule("matmul(transpose(x, perm=(1, 0)), y, transpose_a=False, transpose_b=t)", "matmul(x, y, transpose_a=True, transpose_b=t)"),
     Rule("matmul(transpose(x, perm=(1, 0)), y, transpose_a=True, transpose_b=t)", "matmul(x, y, transpose_a=False, transpose_b=t)"),
     Rule("matmul(x, transpose(y, perm=(1, 0)), transpose_b=False, transpose_a=t)", "matmul(x, y, transpose_b=True, transpose_a=t)"),

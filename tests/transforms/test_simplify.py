@@ -75,6 +75,10 @@ EXAMPLES = {
         one(f"x: {IMAGES}", f"{POOLED}; v0: bool[b, 3, 3, 2] = greater(y, 0.0); v1: f32[b, 3, 3, 2] = where(v0, y, f32(0.0)); "
                             f"v2: {IMAGES} = max_pool_grad(x, y, v1, {POOL})", "v2"),
     ),
+    "reduce_sum(max_pool_grad(x, y, d, ksize=k, strides=s, padding=p), axis=a, keepdims=m)": (
+        one(f"x: {IMAGES}", f"{POOLED}; v0: {IMAGES} = max_pool_grad(x, y, y, {POOL}); v1: f32[2] = reduce_sum(v0, axis=(0, 1, 2))", "v1"),
+        one(f"x: {IMAGES}", f"{POOLED}; v0: f32[2] = reduce_sum(y, axis=(0, 1, 2))", "v0"),
+    ),
     "neg(mul(x, c))": (one(X, f"v0: {T} = mul(x, 3.0); v1: {T} = neg(v0)", "v1"), one(X, f"v0: f32 = neg(f32(3.0)); v1: {T} = mul(x, v0)", "v1")),
     "mul(neg(x), c)": (one(X, f"v0: {T} = neg(x); v1: {T} = mul(v0, 3.0)", "v1"), one(X, f"v0: f32 = neg(f32(3.0)); v1: {T} = mul(x, v0)", "v1")),
     "neg(div(x, c))": (one(X, f"v0: {T} = div(x, 3.0); v1: {T} = neg(v0)", "v1"), one(X, f"v0: f32 = neg(f32(3.0)); v1: {T} = div(x, v0)", "v1")),
@@ -105,6 +109,13 @@ def test_where_the_largest_of_a_window_is_positive_is_what_its_own_place_says():
         assert better.nodes[-1].op.name == "max_pool_grad"
         for program in (interpret(better, [x, d])[0], build(f).run([x, d])[0]):
             np.testing.assert_array_equal(program, interpret(f, [x, d])[0])
+
+
+@pytest.mark.parametrize("axes", ["(0,)", "(0, 1)", "(1, 3)", "(3,)"])
+def test_sums_over_parts_of_windows_stay(axes):
+    kept = [d for i, d in enumerate(("b", "5", "6", "2")) if str(i) not in axes]
+    unchanged(simplify, one(f"x: {IMAGES}", f"{POOLED}; v0: {IMAGES} = max_pool_grad(x, y, y, {POOL}); "
+                                            f"v1: f32[{', '.join(kept)}] = reduce_sum(v0, axis={axes})", "v1"))  # fmt: skip
 
 
 @pytest.mark.parametrize(
