@@ -279,6 +279,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     One image at a time, so that it and its cotangent stay in the cache while all tiles of the filter pass over them.
     """
     from flowc.ops import image_tiles, transformed
+    from flowc.ops.winograd import FewTiles
 
     x, ct, filter = (t.dims for t in types)
     rows, columns = _axes("conv2d_filter_grad", x, filter, **attrs)
@@ -310,6 +311,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
         return found
     images = image_tiles.Images.of(inputs[0], x, (rows.before, columns.before))
     changes = image_tiles.Images.of(inputs[1], ct, (0, 0))
+    assert not isinstance(choice.method, FewTiles), "which are not chosen for sums over places"
     return transformed.by_batch(x[0], found, choice, *choice.method.filter_gradient(out, images, changes, x[0]))
 
 

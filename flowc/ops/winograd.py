@@ -181,9 +181,6 @@ class FewTiles(Struct):
         f, most = self.method.form, max(batch, 1) if isinstance(batch, int) else self.most
         return slide_few(f, out, images, filter, Blocks(f, batch, self.method.places, most * self.method.tiles_of_an_image, 1), co)
 
-    def filter_gradient(self, out: str, images: Images, changes: Images, batch: Dim) -> tuple[list[Statement], Spaces]:
-        raise AssertionError("is not chosen for gradients")
-
 
 def slide(f: Form, out: str, images: Images, filter: str, tiles: Blocks, co: int) -> tuple[list[Statement], Spaces]:
     """The convolution of images with a filter [r, r, channels in, channels out], and its workspaces."""
