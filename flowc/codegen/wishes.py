@@ -54,7 +54,8 @@ def interleaved(text: str, width: int = 512) -> str:
     """LLVM text in which innermost loops say what they want of LLVM's passes. width: bits of a vector.
 
     Those that call a function of `vmath` take two vectors at a time: such a function is one long chain of operations, each waiting for the one
-    before. LLVM leaves so long a loop alone, and a processor cannot look far enough ahead to begin the next chain. Brief ones that store floats
+    before. LLVM leaves so long a loop alone, and a processor cannot look far enough ahead to begin the next chain. Fewer elements than two
+    vectors of 512 bits are one or two that are cut off, not single ones. Brief ones that store floats
     take four: a brief loop spends a fifth of its instructions on itself. Brief loops of a known number of elements that is no multiple of the
     vectors become vectors only. A reduction's rest would be added up a second time, across one more vector; what is stored would be computed
     element by element, and cut off vectors of 512 bits are as fast as whole ones (others are not: they store with no mask, or slowly). Sums of
@@ -89,9 +90,9 @@ def interleaved(text: str, width: int = 512) -> str:
 
 def _wish(loop: Sequence[str], width: int) -> Wish | None:
     """What an innermost loop is to become; None leaves it to LLVM."""
-    if any(_FUNCTION_OF_FLOATS.search(line) for line in loop):
-        return Wish(2)
     trips = next((int(found[1]) for line in loop if (found := _TRIPS.match(line))), 0)
+    if any(_FUNCTION_OF_FLOATS.search(line) for line in loop):
+        return Wish(1, whole=True, rolled=True) if 0 < trips < 32 and width == 512 else Wish(2)
     is_cut = trips in WHOLE and bool(trips % 16)
     stores = any(_ELEMENT_STORED.match(line) for line in loop)
     rolled = stores and 0 < trips <= FEW and (trips % (width // 32) == 0 or trips >= width // 16)

@@ -144,6 +144,9 @@ FUNCTIONS: dict[str, int] = {
     **dict.fromkeys(("sinh", "cosh", "erf", "floor", "ceil", "round", "trunc", "isnan", "isinf", "invert"), 1),
     "philox": 4,  # philox(key, counter, index, lane): one of the four u32 words at a place of the stream; key, counter, index u64, lane i64
 }
+# functions that are many instructions, or a call
+COSTLY = {name for name, operands in FUNCTIONS.items() if operands == 1} - {
+    "neg", "not", "abs", "sqrt", "floor", "ceil", "round", "trunc", "isnan", "isinf", "invert"} | {"pow", "atan2", "mod"}  # fmt: skip
 _BOOLEAN = {*_COMPARE, *_LOGIC, "not", "isnan", "isinf"}
 
 

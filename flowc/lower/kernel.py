@@ -14,9 +14,9 @@ import numpy as np
 from flowc.ir import loop_walks, loops
 from flowc.ir.dims import Dim, Shape, symbols
 from flowc.ir.function import Function
-from flowc.ir.loops import Alloc, Buffer, Comment, Const, Expr, For, If, Kernel, Load, Statement, Store, Var, extent
+from flowc.ir.loops import COSTLY, Alloc, Buffer, Comment, Const, Expr, For, If, Kernel, Load, Statement, Store, Var, extent
 from flowc.ir.node import Node
-from flowc.ir.op import ArgFold, Fold, Nest
+from flowc.ir.op import ArgFold, Fold, Nest, Scalar
 from flowc.ir.reserved import RESERVED
 from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, DType
@@ -169,6 +169,11 @@ def levels(f: Function) -> dict[Node, int]:
     return level
 
 
+def is_costly(node: Node) -> bool:
+    """Whether an element takes a transcendental function."""
+    return isinstance(node.op.lowering, Scalar) and any(f"{name}(" in node.op.lowering.text for name in COSTLY)
+
+
 def is_full(node: Node, domain: Shape, reduced: Shape) -> bool:
     return squeezed(node.tensor.dims) == squeezed(domain) and squeezed(domain) != reduced
 
@@ -237,15 +242,33 @@ def row_levels(k: KernelBuilder, folds: list[Node], domain: Shape, kept: list[in
     return [r for r in k.f.results if not is_full(r, domain, reduced)]
 
 
-def row_sweep(k: KernelBuilder, folds: list[Node], stores: list[Node], domain: Shape, axes: tuple[int, ...], place: dict[int, Expr], row: Index) -> None:
-    """One serial pass over a row: reductions of one level, and results that have the row's full shape."""
+class Lines(Struct):
+    """Values over a row that wait for the next sweep in an array of the thread's own, by node: those that a sweep leaves, and those that it takes."""
+
+    left: dict[Node, str]
+    taken: dict[Node, str]
+
+
+NO_LINES = Lines({}, {})
+
+
+def row_sweep(
+    k: KernelBuilder, folds: list[Node], stores: list[Node], domain: Shape, axes: tuple[int, ...], place: dict[int, Expr], row: Index, lines: Lines = NO_LINES
+) -> None:  # fmt: skip
+    """One serial pass over a row: reductions of one level, and results that have the row's full shape. lines: where the row has one axis."""
     elements = k.elements
     statements = elements.scopes[-1].statements
     registers = {n: registers_of(k, n, statements) for n in folds}
 
     def at(index: Index) -> None:
         inner = dict(zip(axes, index, strict=True))
-        fold_element(k, registers, stores, tuple(place.get(d, inner.get(d, ZERO)) for d in range(len(domain))), index, domain, axes)
+        full = tuple(place.get(d, inner.get(d, ZERO)) for d in range(len(domain)))
+        for node, line in lines.taken.items():
+            waiting = Load(line, index[0], node.tensor.dtype)
+            elements.give(node, tuple(ZERO if d == 1 else i for i, d in zip(full, node.tensor.dims, strict=True)), waiting)
+        fold_element(k, registers, stores, full, index, domain, axes)
+        for node, line in lines.left.items():
+            elements.scopes[-1].statements.append(Store(line, index[0], elements.value(node, full)))
 
     statements.extend(loop_nest(k, tuple(domain[a] for a in axes), at, "serial" if folds else "vector"))
     for node in folds:

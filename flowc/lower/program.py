@@ -9,8 +9,8 @@ from flowc.ir.function import Function
 from flowc.ir.loops import Barrier, Comment, For, Kernel, Let
 from flowc.ir.node import Node
 from flowc.ir.op import Kind
+from flowc.lower.kernel import is_costly
 from flowc.lower.memory import Place, Planner, Slot, source
-from flowc.lower.reduce_cpu import is_costly
 from flowc.lower.schedule_cpu import schedule
 from flowc.structs import Struct
 

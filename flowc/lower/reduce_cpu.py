@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from flowc.ir import loops
 from flowc.ir.dims import Shape, product
-from flowc.ir.loops import FUNCTIONS, Alloc, Barrier, Const, Expr, For, Load, Statement, Store, Var, extent
+from flowc.ir.loops import Alloc, Barrier, Const, Expr, For, Load, Statement, Store, Var, extent
 from flowc.ir.node import Node, walk
-from flowc.ir.op import ArgFold, Fold, Scalar
+from flowc.ir.op import ArgFold, Fold
 from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I32, I64
 from flowc.lower.element import ZERO, Flat, Index, hint, ravel, unravel
@@ -22,6 +22,7 @@ from flowc.lower.kernel import (
     combine,
     flat_over,
     fold_element,
+    is_costly,
     is_full,
     levels,
     loop_nest,
@@ -32,6 +33,7 @@ from flowc.lower.kernel import (
     start_value,
 )  # fmt: skip
 from flowc.lower.row_groups_cpu import RowGroups, in_groups
+from flowc.lower.side_by_side_cpu import SideBySide, side_by_side, waiting
 from flowc.lower.sweep_cpu import parallel_nest
 from flowc.transforms.groups import is_reduction, reduction_axes, squeezed
 
@@ -41,8 +43,6 @@ SERIAL = 2048  # a static reduction of at most so many elements is one thread's
 BLOCK = 1024  # columns whose partial results are together in the innermost cache
 LEAST_ROWS = 64  # of a chunk of columns, so that joining the chunks' results is little beside
 JOINED = 256  # columns that one thread joins at a time
-COSTLY = {name for name, operands in FUNCTIONS.items() if operands == 1} - {
-    "neg", "not", "abs", "sqrt", "floor", "ceil", "round", "trunc", "isnan", "isinf", "invert"} | {"pow", "atan2", "mod"}  # fmt: skip
 
 
 def reduce(k: KernelBuilder, folds: list[Node]) -> None:
@@ -80,12 +80,19 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
     """
     row_shape = tuple(domain[i] for i in kept)
     level = levels(k.f)
-    waiting = _kept_values(k, folds, domain, squeezed(row_shape))
+    again = costly_again(k, folds, domain, squeezed(row_shape))
+    side: SideBySide | None = None
+    if len(waiting(k, again)) == len(again) and side_by_side(k, folds, domain, axes, row_shape):
+        side = SideBySide(k, domain, axes, row_shape)
+    buffers = {} if side is not None else _kept_values(k, again)
 
     def one_sweep(index: Index, here: list[Node], stores: list[Node]) -> None:
         place: dict[int, Expr] = dict(zip(kept, index, strict=True))
         depth = level[here[0]] - 1 if here else level[stores[0]]
-        early = {n: buffer for n, buffer in waiting.items() if level[n] == depth}
+        if side is not None:
+            row_sweep(k, here, stores, domain, axes, place, index, side.lines_of([n for n in again if level[n] == depth]))
+            return
+        early = {n: buffer for n, buffer in buffers.items() if level[n] == depth}
         k.result_names |= early
         apart = [n for n in here if isinstance(n.op.lowering, ArgFold) and n.inputs[0] in k.elements.names]
         together = [n for n in here if n not in apart]
@@ -95,8 +102,8 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
             _place_sweeps(k, node, domain, axes, place, index)
         k.elements.names |= early
 
-    if in_groups(k, folds, domain, axes, row_shape):
-        group = RowGroups(k, domain, axes, row_shape)
+    if side is not None or in_groups(k, folds, domain, axes, row_shape):
+        group = side or RowGroups(k, domain, axes, row_shape)
         last = row_levels(k, folds, domain, kept, lambda here, stores: group.sweep(here, stores, lambda index: one_sweep(index, here, stores)))
         if last:
             group.finish(last)
@@ -144,28 +151,34 @@ def _place_sweeps(k: KernelBuilder, node: Node, domain: Shape, axes: tuple[int, 
     elements.give(node, spread(row, node.tensor.dims), loops.cast(Var(where, kind), node.tensor.dtype))
 
 
-def _kept_values(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Shape) -> dict[Node, str]:
-    """Values over the whole domain that cost a transcendental function and are needed by a later sweep too, with the buffers they wait in."""
-    level = levels(k.f)
-    inputs = {k.result_names[r]: r for r in k.f.results if is_full(r, domain, reduced)}
-    free = {buffer: r for buffer, r in inputs.items() if buffer not in k.elements.names.values()}  # one in place may still be read
+def costly_again(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Shape) -> list[Node]:
+    """Values over the whole domain that cost a transcendental function and are needed by a later sweep too."""
+    level, users = levels(k.f), k.f.users()
     costly: dict[Node, bool] = {}
-    found: dict[Node, str] = {}
+    found: list[Node] = []
     for node in k.f.nodes:
         costly[node] = not is_reduction(node) and (is_costly(node) or any(costly.get(n, False) and n not in found for n in node.inputs))
-        again = any(level[u] > level[node] and not is_reduction(u) for u in k.f.users()[node])
-        summed = any(level[n] == level[node] + 1 and any(found is node for found in walk((n,))) for n in folds)
+        again = any(level[u] > level[node] and not is_reduction(u) for u in users[node])
+        summed = any(level[n] == level[node] + 1 and any(inner is node for inner in walk((n,))) for n in folds)
         if costly[node] and again and summed and is_full(node, domain, reduced):
-            buffer = next((b for b, r in free.items() if level[r] > level[node] and r.tensor.dtype is node.tensor.dtype), None)
-            if buffer is not None:
-                found[node] = buffer
-                del free[buffer]
+            found.append(node)
     return found
 
 
-def is_costly(node: Node) -> bool:
-    """Whether an element takes a transcendental function."""
-    return isinstance(node.op.lowering, Scalar) and any(f"{name}(" in node.op.lowering.text for name in COSTLY)
+def _kept_values(k: KernelBuilder, nodes: list[Node]) -> dict[Node, str]:
+    """The buffers of results, stored later, in which such values may wait."""
+    level = levels(k.f)
+    operands = set(k.elements.names.values())
+    free = {k.result_names[r]: r for r in k.f.results if k.result_names[r] not in operands}  # one in place may still be read
+    found: dict[Node, str] = {}
+    for node in nodes:
+        dims = squeezed(node.tensor.dims)
+        fits = (b for b, r in free.items() if squeezed(r.tensor.dims) == dims and level[r] > level[node] and r.tensor.dtype is node.tensor.dtype)
+        buffer = next(fits, None)
+        if buffer is not None:
+            found[node] = buffer
+            del free[buffer]
+    return found
 
 
 def _row_loop(k: KernelBuilder, row_shape: Shape, row: Callable[[Index], None]) -> list[Statement]:
@@ -386,4 +399,4 @@ def _join_parts(k: KernelBuilder, folds: list[Node], parts: dict[Node, str], cou
         top.extend(parallel_nest(k, columns_shape, at, False))
 
 
-__all__ = ["is_costly", "reduce"]
+__all__ = ["reduce"]

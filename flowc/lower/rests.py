@@ -18,14 +18,14 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from flowc.ir.loop_walks import bound, used, walk, with_parts
-from flowc.ir.loops import Alloc, Const, For, If, Kernel, Let, Statement, Store, Tile, Transform, Var
+from flowc.ir.loop_walks import bound, expressions, operands, used, walk, with_parts
+from flowc.ir.loops import COSTLY, Alloc, Apply, Const, Expr, For, If, Kernel, Let, Statement, Store, Tile, Transform, Var
 from flowc.ir.types import I64
 from flowc.lower.rename import renamed
 from flowc.structs import replace
 
-VECTORS = 64  # elements that every machine takes at a time: four vectors of 16
-LEAST_REST = 33  # elements: of fewer, LLVM makes single elements
+VECTORS, LEAST_REST = 64, 33  # elements that every machine takes at a time, four vectors of 16; and of a rest, of which sums make two or three vectors
+APPLIED, LEAST_APPLIED = 32, 1  # the same of loops that apply functions: two vectors at a time, and one more takes long
 SPLIT = range(257, 4097)  # elements of a row: shorter ones become vectors without a loop, and of longer ones a rest is too little
 
 
@@ -55,16 +55,22 @@ def _parts(s: For, before: Iterable[Statement], taken: set[str]) -> list[Stateme
     count = int(s.stop.value) if isinstance(s.start, Const) and s.start.value == 0 and isinstance(s.stop, Const) else 0
     sums = [inner for inner in s.body if isinstance(inner, Store) and inner.index is None]
     starts = {a.name: a for a in before if isinstance(a, Alloc) and isinstance(a.init, Const)}
-    if not (count in SPLIT and count % VECTORS and sums and all(isinstance(inner, Let | Store) for inner in s.body)):
+    vectors, least = (APPLIED, LEAST_APPLIED) if any(_applies(e) for inner in s.body for e in expressions(inner)) else (VECTORS, LEAST_REST)
+    if not (count in SPLIT and count % vectors and sums and all(isinstance(inner, Let | Store) for inner in s.body)):
         return [s]
     if not all(inner.combine is not None and inner.buffer in starts for inner in sums) or {i.buffer for i in sums} & used(s.body):
         return [s]
-    whole = (count - LEAST_REST) // VECTORS * VECTORS
+    whole = (count - least) // vectors * vectors
     names = {name: _unique(f"{name}_rest", taken) for name in (s.var, *bound(s.body), *(inner.buffer for inner in sums))}
     rest = replace(s, stop=Const(count - whole, I64), body=tuple(_moved(inner, s.var, whole) for inner in s.body))
     allocs = [renamed(starts[inner.buffer], names) for inner in sums]
     joined = [replace(inner, value=Var(names[inner.buffer], starts[inner.buffer].dtype)) for inner in sums]
     return [replace(s, stop=Const(whole, I64)), *allocs, renamed(rest, names), *joined]
+
+
+def _applies(e: Expr) -> bool:
+    """Whether an expression applies a function that is many instructions."""
+    return isinstance(e, Apply) and e.function in COSTLY or any(_applies(inner) for inner in operands(e))
 
 
 def _moved(item: Any, name: str, by: int) -> Any:

@@ -38,19 +38,28 @@ class RowGroups:
 
     def __init__(self, k: KernelBuilder, domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> None:
         self.k, self.row_shape = k, row_shape
-        k.how = f"rows in groups of {GROUP}, each sweep one row behind the one before it"
         self.row_dims = tuple(1 if i in axes else d for i, d in enumerate(domain))
-        elements = k.elements
-        scope = elements.scopes[-1]
-        count, size = extent(product(row_shape)), Const(GROUP, I64)
-        self.groups = elements.let("groups", (count + size - Const(1, I64)) // size, scope)
         self.group, self.step = k.var("group"), k.var("step")
-        elements.open()
-        self.first = elements.let("first", self.group * size, elements.scopes[-1])
-        self.last = elements.let("last", loops.apply("min", self.first + size, count), elements.scopes[-1])
+        self.size = GROUP
+        self.lines: dict[Node, str] = {}  # elements of a row that wait, as numbers of the row do
+        k.elements.open()
+        self._begin()
         self.found: dict[Node, str] = {}
         self.sweeps: list[tuple[Var, tuple[Statement, ...]]] = []  # finished: each one's row and statements
         self.here: list[Node] | None = None  # the reductions of the sweep under way
+
+    def _begin(self) -> None:
+        """How many groups there are, and the first row of one and the first behind it."""
+        self.k.how = f"rows in groups of {GROUP}, each sweep one row behind the one before it"
+        elements = self.k.elements
+        count, size = extent(product(self.row_shape)), Const(GROUP, I64)
+        self.groups = elements.let("groups", (count + size - Const(1, I64)) // size, elements.scopes[-2])
+        self.first = elements.let("first", self.group * size, elements.scopes[-1])
+        self.last = elements.let("last", loops.apply("min", self.first + size, count), elements.scopes[-1])
+
+    def _row(self) -> Var:
+        """The row of the next sweep."""
+        return self.k.var("row") if self.sweeps else self.step
 
     def sweep(self, here: list[Node], stores: list[Node], body: Callable[[Index], None]) -> None:
         """body(index) for each row, which finds the reductions `here` and stores `stores`."""
@@ -60,7 +69,7 @@ class RowGroups:
         elements = self.k.elements
         elements.open()
         scope = elements.scopes[-1]
-        self.row = self.k.var("row") if self.sweeps else self.step
+        self.row = self._row()
         flat = len(self.row_shape) == 1
         self.index: Index = (self.row,) if flat else tuple(elements.let("i", e, scope) for e in unravel(self.row, self.row_shape))
         self._give(used)
@@ -88,7 +97,7 @@ class RowGroups:
         self._give(self._below([x for n in ahead for x in n.inputs], reductions=True))
         for n in (*(n for n in self.here if not self._goes_into(n, ahead)), *ahead):
             self.found[n] = name = elements.unique(f"{hint(n).rstrip('_')}_of")
-            elements.scopes[-2].statements.append(Alloc(name, n.tensor.dtype, size=GROUP))
+            elements.scopes[-2].statements.append(Alloc(name, n.tensor.dtype, size=self.size))
             value = elements.value(n, spread(self.index, n.tensor.dims))
             elements.scopes[-1].statements.append(Store(name, self.row - self.first, value))
         self.sweeps.append((self.row, elements.close()))
@@ -104,7 +113,7 @@ class RowGroups:
         waiting = list(nodes)
         while waiting:
             node = waiting.pop()
-            if node in seen or node in elements.names or node in elements.ahead:
+            if node in seen or node in elements.names or node in elements.ahead or node in self.lines:
                 continue
             seen.add(node)
             follows = not reductions and node.tensor.dims == self.row_dims and node.tensor.dtype is not F16

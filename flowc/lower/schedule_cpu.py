@@ -6,6 +6,7 @@
              full:    the same with one column
     rows     for row in parallel: one inner loop per level of reductions, then what uses them
              rows of up to 2048: for group in parallel: for step in group: the inner loop of each level, each one row behind the level before
+             with functions, more than 512: the same with one inner loop for all levels
     nest     the op's own loops, then what is computed at each index of the result
 
 Chunks depend on extents only, never on the number of threads, so any number of threads gives the same bits.

@@ -304,6 +304,13 @@ def test_a_sum_of_few_vectors_is_not_taken_apart_into_single_elements(cpu: str, 
     assert "masked.load" not in text or n == 48  # which is three vectors
 
 
+def test_a_few_applications_of_a_function_are_one_cut_off_vector() -> None:
+    rows = ROWS.replace("x[i * {n} + j]", "exp(x[i * {n} + j])").replace("f32, larger", "exp, f32, larger").format(start="0.0", join="add_any_order", n=12)
+    with processor(*PROCESSORS["avx512"][:2]):
+        text = build.llvm_text(rows, ROWS_SIGNATURES)
+    assert "llvm.masked.load" in text and "load float" not in text
+
+
 def test_a_long_sum_and_the_loop_around_it_stay_loops() -> None:
     """A load that goes through a row step by step is one that a processor fetches ahead for; a load of its own for each vector is not."""
     with processor(*PROCESSORS["avx2"][:2]):

@@ -56,6 +56,13 @@ def test_the_rest_of_a_row_is_a_sum_of_its_own() -> None:
     assert rewritten(before) == after.strip("\n").rstrip()
 
 
+def test_the_rest_of_a_loop_that_applies_functions_is_as_small_as_can_be() -> None:
+    text = rewritten("total: f32 = 0.0\nfor j in serial(1000):\n    total += exp(x[j])\nout[0] = total")
+    assert "for j in serial(992)" in text and "for j_rest in serial(8)" in text
+    whole = "total: f32 = 0.0\nfor j in serial(992):\n    total += exp(x[j])"
+    assert rewritten(whole) == "\n".join(f"    {line}" for line in whole.splitlines())
+
+
 def test_names_that_are_taken_stay_as_they_are() -> None:
     text = rewritten("total_rest = x[0]\ntotal: f32 = 0.0\nfor j in serial(300):\n    total += x[j] * total_rest\nout[0] = total")
     assert "total_rest_1: f32 = 0.0" in text and "total_rest_1 += x[j_rest + 256] * total_rest" in text
