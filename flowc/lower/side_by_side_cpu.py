@@ -11,7 +11,7 @@ stored once more. What is not known yet is 0, and what comes of it is overwritte
 from __future__ import annotations
 
 from flowc.ir import loops
-from flowc.ir.dims import Shape, ceildiv, minimum, product
+from flowc.ir.dims import Shape, ceildiv, maximum, minimum, product
 from flowc.ir.loops import Alloc, Const, For, Let, Statement, Store, Var, extent, lift
 from flowc.ir.node import Node
 from flowc.ir.op import ArgFold
@@ -23,6 +23,7 @@ from flowc.lower.row_groups_cpu import RowGroups, in_groups
 from flowc.transforms.groups import is_reduction
 
 MOST_ROWS, FEWEST_ROWS = 64, 16  # of a group: of the steps of a small one too many repeat a row
+ENOUGH = 4  # groups for threads to share, of rows for so many
 ELEMENTS = range(513, 2049)  # of a row: sweeps over fewer overlap as they are; more would leave the innermost cache
 
 
@@ -51,7 +52,7 @@ class SideBySide(RowGroups):
         self.k.how = "rows in groups, all sweeps in one loop, each one row behind the one before it"
         self.size = MOST_ROWS
         elements, rows = self.k.elements, product(self.row_shape)
-        count = minimum(ceildiv(rows, 2 * MOST_ROWS) * 2, ceildiv(rows, FEWEST_ROWS))
+        count = minimum(maximum(ceildiv(rows, 2 * MOST_ROWS) * 2, ENOUGH), ceildiv(rows, FEWEST_ROWS))
         self.groups, total = elements.let("groups", extent(count), elements.scopes[-2]), extent(rows)
         self.first = elements.let("first", self.group * total // self.groups, elements.scopes[-1])
         self.last = elements.let("last", (self.group + Const(1, I64)) * total // self.groups, elements.scopes[-1])
