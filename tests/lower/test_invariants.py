@@ -6,22 +6,11 @@ import numpy as np
 import pytest
 
 from flowc.ir.interpret import interpret
-from flowc.ir.loops_text import parse_kernel, print_kernel
 from flowc.ir.text import parse_function
 from flowc.lower.invariants import LEAST, with_invariants
 from flowc.runtime.executable import build
 from tests.codegen.programs import same_bits
-
-HEAD = "def k(x: f32[n], y: f32[n], out: f32[n], n: i64):\n"
-
-
-def rewritten(body: str) -> str:
-    """The body of a kernel over x, y and out of n elements, after the pass."""
-    lines = body.strip("\n").splitlines()
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    text = HEAD + "".join(f"    {line[indent:]}\n" for line in lines)
-    assert print_kernel(parse_kernel(text)).rstrip() == text.rstrip(), "the test's text is as it is printed"
-    return print_kernel(with_invariants(parse_kernel(text))).removeprefix(HEAD).rstrip()
+from tests.lower.rewriting import rewritten
 
 
 def test_a_name_with_one_value_goes_before_the_loop_and_what_is_divided_by_it_is_marked() -> None:
@@ -47,7 +36,7 @@ def test_a_name_with_one_value_goes_before_the_loop_and_what_is_divided_by_it_is
             rest = x[1000 * row + j_1] - mean
             out[1000 * row + j_1] = divided(rest, root)
     """
-    assert rewritten(before) == after.strip("\n").rstrip()
+    assert rewritten(with_invariants, before) == after.strip("\n").rstrip()
 
 
 @pytest.mark.parametrize(
@@ -62,17 +51,17 @@ def test_a_name_with_one_value_goes_before_the_loop_and_what_is_divided_by_it_is
     ],
 )
 def test_other_divisions_stay(loop: str, value: str) -> None:
-    assert "divided" not in rewritten(f"for i in {loop}:\n    out[i] = {value}")
+    assert "divided" not in rewritten(with_invariants, f"for i in {loop}:\n    out[i] = {value}")
 
 
 @pytest.mark.parametrize("loop", [f"vector({LEAST})", "vector(n)", "parallel(n)", "serial(n)"])
 def test_a_long_loop_divides_by_a_constant_through_its_reciprocal(loop: str) -> None:
-    assert rewritten(f"for i in {loop}:\n    out[i] = x[i] / 3.0") == f"    for i in {loop}:\n        out[i] = divided(x[i], 3.0)"
+    assert rewritten(with_invariants, f"for i in {loop}:\n    out[i] = x[i] / 3.0") == f"    for i in {loop}:\n        out[i] = divided(x[i], 3.0)"
 
 
 def test_a_name_that_follows_a_changing_one_stays() -> None:
     body = "for i in vector(n):\n    a = x[i]\n    b = a * 2.0\n    out[i] = b"
-    assert rewritten(body) == "\n".join(f"    {line}" for line in body.splitlines())
+    assert rewritten(with_invariants, body) == "\n".join(f"    {line}" for line in body.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -85,7 +74,7 @@ def test_a_name_that_follows_a_changing_one_stays() -> None:
 )
 def test_what_could_differ_or_fail_stays(body: str) -> None:
     text = "for i in vector(n):\n" + "\n".join(f"    {line}" for line in body.splitlines())
-    assert rewritten(text) == "\n".join(f"    {line}" for line in text.splitlines())
+    assert rewritten(with_invariants, text) == "\n".join(f"    {line}" for line in text.splitlines())
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64"])

@@ -6,22 +6,11 @@ import numpy as np
 import pytest
 
 from flowc.ir.interpret import interpret
-from flowc.ir.loops_text import parse_kernel, print_kernel
 from flowc.ir.text import parse_function
 from flowc.lower.rests import SPLIT, with_rests
 from flowc.runtime.executable import build
 from tests.codegen.programs import same_bits
-
-HEAD = "def k(x: f32[n], y: f32[n], out: f32[n], n: i64):\n"
-
-
-def rewritten(body: str) -> str:
-    """The body of a kernel over x, y and out of n elements, after the pass."""
-    lines = body.strip("\n").splitlines()
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    text = HEAD + "".join(f"    {line[indent:]}\n" for line in lines)
-    assert print_kernel(parse_kernel(text)).rstrip() == text.rstrip(), "the test's text is as it is printed"
-    return print_kernel(with_rests(parse_kernel(text))).removeprefix(HEAD).rstrip()
+from tests.lower.rewriting import rewritten
 
 
 def test_the_rest_of_a_row_is_a_sum_of_its_own() -> None:
@@ -53,18 +42,18 @@ def test_the_rest_of_a_row_is_a_sum_of_its_own() -> None:
         largest = larger(largest, largest_rest)
         out[row] = total + largest
     """
-    assert rewritten(before) == after.strip("\n").rstrip()
+    assert rewritten(with_rests, before) == after.strip("\n").rstrip()
 
 
 def test_the_rest_of_a_loop_that_applies_functions_is_as_small_as_can_be() -> None:
-    text = rewritten("total: f32 = 0.0\nfor j in serial(1000):\n    total += exp(x[j])\nout[0] = total")
+    text = rewritten(with_rests, "total: f32 = 0.0\nfor j in serial(1000):\n    total += exp(x[j])\nout[0] = total")
     assert "for j in serial(992)" in text and "for j_rest in serial(8)" in text
     whole = "total: f32 = 0.0\nfor j in serial(992):\n    total += exp(x[j])"
-    assert rewritten(whole) == "\n".join(f"    {line}" for line in whole.splitlines())
+    assert rewritten(with_rests, whole) == "\n".join(f"    {line}" for line in whole.splitlines())
 
 
 def test_names_that_are_taken_stay_as_they_are() -> None:
-    text = rewritten("total_rest = x[0]\ntotal: f32 = 0.0\nfor j in serial(300):\n    total += x[j] * total_rest\nout[0] = total")
+    text = rewritten(with_rests, "total_rest = x[0]\ntotal: f32 = 0.0\nfor j in serial(300):\n    total += x[j] * total_rest\nout[0] = total")
     assert "total_rest_1: f32 = 0.0" in text and "total_rest_1 += x[j_rest + 256] * total_rest" in text
 
 
@@ -84,7 +73,7 @@ def test_names_that_are_taken_stay_as_they_are() -> None:
     ],
 )
 def test_other_loops_stay(body: str) -> None:
-    assert rewritten(body) == "\n".join(f"    {line}" for line in body.splitlines())
+    assert rewritten(with_rests, body) == "\n".join(f"    {line}" for line in body.splitlines())
 
 
 @pytest.mark.parametrize("columns", [SPLIT[0], 300, 1000, 2049, SPLIT[-1]])

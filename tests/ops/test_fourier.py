@@ -69,7 +69,7 @@ def test_the_loops_follow_the_definition(name: str, batch: int) -> None:
     arrays, attrs, wanted = conv_case(name, ((batch, 13, 14, 8), (5, 5, 8, 9), (1, 1), "SAME", (1, 1)), "float32")
     with config.override(convolution="auto"):
         found, times, statements = traced_nest(OPS[name], arrays, attrs, typed(arrays, BATCHED[name]), {"n": batch})
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=(1e-5 if batch == 1 else 2e-6) * np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=(1e-5 if batch == 1 and name == "conv2d" else 2e-6) * np.abs(wanted).max())
     assert (times == 1).all(), "each element is written once, whichever way"
     is_gradient = name != "conv2d"
     assert sum(not t.is_single for t in tiles(statements)) == (1 if is_gradient else 2) and any(t.is_single for t in tiles(statements)) == is_gradient
@@ -107,14 +107,15 @@ def test_any_batch_has_the_same_answer_on_any_number_of_threads(name: str) -> No
         with config.override(threads=threads, convolution="auto"):
             executables[threads] = compiled(name, arrays, attrs)
     whole = executables[1].run(arrays)[0]
+    few = 8 if name == "conv2d" else 3  # images by Winograd's tiles, whose error is larger, or summed directly
     for batch in (0, 1, 3, 4, 8, 9, 12, 13, 30):
         some = [a[:batch] if batched else a for a, batched in zip(arrays, BATCHED[name], strict=True)]
         with config.override(threads=3):
             found = executables[3].run(some)[0]
         np.testing.assert_array_equal(found, executables[1].run(some)[0])
         exact = OPS[name].eval(*(a.astype(np.float64) for a in some), **attrs)
-        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=(2e-6 if batch > 8 else 1e-5) * np.abs(exact).max(initial=0))
-        if name != "conv2d_filter_grad" and batch > 8:
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=(1e-5 if batch <= few and name == "conv2d" else 2e-6) * np.abs(exact).max(initial=0))
+        if name != "conv2d_filter_grad" and batch > few:
             np.testing.assert_array_equal(found, whole[:batch])
 
 
