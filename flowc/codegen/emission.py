@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from flowc.codegen.ahead import cores, python
-from flowc.codegen.wishes import interleaved
+from flowc.codegen.wishes import with_wishes
 
 UNITS_FOR_A_HELPER = 4  # kernels that must be there for another process to bring more than its start costs
 COMMAND = "from flowc.codegen.emission import serve; serve()"
@@ -70,7 +70,7 @@ def linked(units: Sequence[Unit], width: int, public: Sequence[str]) -> Any:
     """Units as one LLVM module, not yet optimised; only the functions named in `public` can be called from outside."""
     import llvmlite.binding as llvm
 
-    texts = dict.fromkeys(text for unit in units for text in (interleaved(unit.text, width), *unit.parts))
+    texts = dict.fromkeys(text for unit in units for text in (with_wishes(unit.text, width), *unit.parts))
     context = llvm.create_context()  # LLVM's own is for one thread at a time
     first, *others = [llvm.parse_assembly(with_width(text, width), context) for text in texts]
     for other in others:

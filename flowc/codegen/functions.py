@@ -12,10 +12,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from flowc.codegen import host, intrinsics
+from flowc.codegen import host, intrinsics, philox, vmath, vmath_f64
 from flowc.codegen.emitters import CASES, LLVM, emit, external, publish
 from flowc.codegen.numba_target import Translator, type_named
 from flowc.codegen.source import TypedFunction, typed_functions
@@ -25,7 +26,7 @@ Text = Callable[[], tuple[str, dict[str, Any]]]  # writes a function's LLVM text
 
 # y * 2**n in one instruction: LLVM's types of y and of its bits, its name for the type, and what becomes n of the bits of `vmath.WHOLE` + n
 POWERS = {
-    "scaled": ("float", "i32", "f32", "sub i32 %bits, 1262485504"),
+    "scaled": ("float", "i32", "f32", f"sub i32 %bits, {vmath.WHOLE.view(np.int32)}"),
     "scaled_f64": ("double", "i64", "f64", "trunc i64 %bits to i32"),
 }
 
@@ -62,8 +63,6 @@ define linkonce_odr {kind} @{name}({kind} %y, {kind} %whole) alwaysinline nounwi
 
 def _library_functions() -> None:
     """Register the functions of `vmath`, `vmath_f64` and `philox`; what they call among themselves is linked with them."""
-    from flowc.codegen import philox, vmath, vmath_f64
-
     for module in (vmath, vmath_f64, philox):
         signatures = {name: f.__annotations__ for name, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__}
         arguments = {name: [kind for parameter, kind in a.items() if parameter != "return"] for name, a in signatures.items()}

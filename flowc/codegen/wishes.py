@@ -50,18 +50,22 @@ class Wish(NamedTuple):
 SUMMED, AROUND = Wish(4, rolled=True), Wish(None, rolled=True)  # long sums, and the loops around them
 
 
-def interleaved(text: str, width: int = 512) -> str:
+def with_wishes(text: str, width: int = 512) -> str:
     """LLVM text in which innermost loops say what they want of LLVM's passes. width: bits of a vector.
 
     Those that call a function of `vmath` take two vectors at a time: such a function is one long chain of operations, each waiting for the one
     before. LLVM leaves so long a loop alone, and a processor cannot look far enough ahead to begin the next chain. Fewer elements than two
-    vectors of 512 bits are one or two that are cut off, not single ones. Brief ones that store floats
-    take four: a brief loop spends a fifth of its instructions on itself. Brief loops of a known number of elements that is no multiple of the
-    vectors become vectors only. A reduction's rest would be added up a second time, across one more vector; what is stored would be computed
-    element by element, and cut off vectors of 512 bits are as fast as whole ones (others are not: they store with no mask, or slowly). Sums of
-    few elements would become single additions, each waiting for the one before. Long sums stay loops, and so do the loops around them: a
-    processor fetches ahead for a load that goes through memory in equal steps, not for sixty loads that each go from row to row (rows of
-    1000 in the second cache: 3.0 us and 2.0 us for 100).
+    vectors of 512 bits are one or two that are cut off, not single ones.
+
+    Brief ones that store floats take four: a brief loop spends a fifth of its instructions on itself. Brief loops of a known number of elements
+    that is no multiple of the vectors become vectors only. A reduction's rest would be added up a second time, across one more vector; what is
+    stored would be computed element by element, and cut off vectors of 512 bits are as fast as whole ones (others are not: they store with no
+    mask, or slowly).
+
+    Sums of few elements would become single additions, each waiting for the one before. Long sums stay loops, and so do the loops around them: a
+    processor fetches ahead for a load that goes through memory in equal steps, not for sixty loads that each go from row to row (rows of 1000
+    in the second cache: 3.0 us and 2.0 us for 100).
+
     A loop is a branch to a block that stands before it.
     """
     result: list[str] = []
@@ -116,4 +120,4 @@ def _rewrites(loop: Sequence[str]) -> bool:
     return bool(touched[0] & touched[1])
 
 
-__all__ = ["interleaved"]
+__all__ = ["with_wishes"]

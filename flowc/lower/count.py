@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from flowc.ir.loop_walks import children, expressions, names, operands, reads
-from flowc.ir.loops import Alloc, Apply, Cast, Const, Expr, For, If, Kernel, Let, Load, Select, Statement, Store, Tile, Transform, Var
+from flowc.ir.loops import COSTLY, Alloc, Apply, Cast, Const, Expr, For, If, Kernel, Let, Load, Select, Statement, Store, Tile, Transform, Var
 from flowc.ir.types import I64
 from flowc.lower.invariants import hoisted
 from flowc.structs import Struct, replace
@@ -29,9 +29,7 @@ Cost = dict[tuple[str, str], Number]  # (what, buffer): flops, load or store -> 
 FLOPS = ("flops", "")
 SLOTS = ("slots", "")
 PRODUCTS = ("products", "")
-LONG = frozenset(
-    ("div", "floordiv", "mod", "pow", "atan2", "exp", "log", "expm1", "log1p", "tanh", "sigmoid", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan",
-     "sinh", "cosh", "erf"))  # fmt: skip
+LONG = COSTLY | {"div", "floordiv", "sqrt"}
 """Functions of floats that are no single instruction, or one that takes far longer than the others."""
 TRANSFORM_OPERATIONS = {"real": 74, "complex": 176, "to_real": 88}
 """Sums and products of a `Transform`, for each lane."""

@@ -70,8 +70,8 @@ def _attach_all(
     for statement in body:
         if isinstance(statement, Tile) and statement.out == out:
             made.extend(_with_tile(k, root, statement, results, keep))
-        elif isinstance(statement, For) and _lines_of(statement, out) and not _is_put_together(k, root, statement, stops):
-            made.extend(_along_lines(k, root, statement, results))
+        elif isinstance(statement, For) and (begins := _lines_of(statement, out)) and not _is_put_together(k, root, statement, stops):
+            made.extend(_along_lines(k, root, statement, begins, results))
         elif isinstance(statement, Store) and statement.buffer == out:
             assert statement.index is not None
             made.extend(_instead_of_store(k, root, out, statement, results, stops))
@@ -139,16 +139,14 @@ def _is_put_together(k: KernelBuilder, root: Node, line: For, stops: Mapping[str
     return at is not None and not _flat(k, root) and taken_apart(at, root.tensor.dims, {**stops, line.var: line.stop}) is not None
 
 
-def _along_lines(k: KernelBuilder, root: Node, loop: For, results: list[Node]) -> list[Statement]:
+def _along_lines(k: KernelBuilder, root: Node, loop: For, begins: list[Expr], results: list[Node]) -> list[Statement]:
     """A vector loop over lines of the result (`Nest` promises that each is in one): where they are, is worked out once."""
     elements = k.elements
     before, stores = _parts_of(loop)
     flat, j = _flat(k, root), Var(loop.var, I64)
     elements.open()
     places: list[Index] = []
-    for store in stores:
-        begin = _without(store.index, loop.var) if store.index is not None else None
-        assert begin is not None
+    for begin in begins:
         at = elements.let("at", begin, elements.scopes[-1])
         lead = () if flat else tuple(elements.let("i", e, elements.scopes[-1]) for e in unravel(at, root.tensor.dims))
         places.append(Flat((at + j,)) if flat else (*lead[:-1], lead[-1] + j))

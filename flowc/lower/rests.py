@@ -21,6 +21,7 @@ from typing import Any
 from flowc.ir.loop_walks import bound, expressions, operands, used, walk, with_parts
 from flowc.ir.loops import COSTLY, Alloc, Apply, Const, Expr, For, If, Kernel, Let, Statement, Store, Tile, Transform, Var
 from flowc.ir.types import I64
+from flowc.lower.kernel import unique_name
 from flowc.lower.rename import renamed
 from flowc.structs import replace
 
@@ -61,7 +62,7 @@ def _parts(s: For, before: Iterable[Statement], taken: set[str]) -> list[Stateme
     if not all(inner.combine is not None and inner.buffer in starts for inner in sums) or {i.buffer for i in sums} & used(s.body):
         return [s]
     whole = (count - least) // vectors * vectors
-    names = {name: _unique(f"{name}_rest", taken) for name in (s.var, *bound(s.body), *(inner.buffer for inner in sums))}
+    names = {name: unique_name(f"{name}_rest", taken) for name in (s.var, *bound(s.body), *(inner.buffer for inner in sums))}
     rest = replace(s, stop=Const(count - whole, I64), body=tuple(_moved(inner, s.var, whole) for inner in s.body))
     allocs = [renamed(starts[inner.buffer], names) for inner in sums]
     joined = [replace(inner, value=Var(names[inner.buffer], starts[inner.buffer].dtype)) for inner in sums]
@@ -78,15 +79,6 @@ def _moved(item: Any, name: str, by: int) -> Any:
     if isinstance(item, Var) and item.name == name:
         return item + Const(by, I64)
     return with_parts(item, partial(_moved, name=name, by=by))
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    unique, number = name, 0
-    while unique in taken:
-        number += 1
-        unique = f"{name}_{number}"
-    taken.add(unique)
-    return unique
 
 
 __all__ = ["with_rests"]

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import math
 
-from flowc.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
+from flowc.ir.dims import Dim
 from flowc.ir.loops import Barrier, Expr, For, Let, Load, Statement, Store, Tile, extent, index, select
 from flowc.ir.types import F32
 from flowc.ops.frequencies import FREQUENCIES, SCALE, SIZE, Rows, Seen, Spectrum, block_of, filled, from_frequencies, of_images, to_frequencies
-from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles
+from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, divided
 from flowc.ops.tiles import ZERO, blocks, larger, over, part_of, serial, smaller, unit, var, vector
 from flowc.ops.windows import WindowAxis, image_place, known
 from flowc.structs import Struct
@@ -209,10 +209,9 @@ class Group:
 
     def __init__(self, tiles: Tiles, most: int) -> None:
         self.tiles, self.most = tiles, most
-        self.size = minimum(self.most, maximum(ceildiv(tiles.count, FEWEST_GROUPS), 1))
-        self.count = floordiv(tiles.count + self.size - 1, self.size)
+        self.size, self.count = divided(tiles.count, most, FEWEST_GROUPS)
         self.first = var("group") * extent(self.size)
-        self.here = smaller(extent(tiles.count) - self.first, extent(self.size))
+        self.here = part_of(extent(tiles.count), self.first, self.size)
 
     def over(self, *body: Statement) -> For:
         """A loop over the group's tiles `t`."""

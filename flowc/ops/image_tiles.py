@@ -8,7 +8,7 @@ Tiles of pixels overlap by a window less one, and reach beyond the image by its 
 
 from __future__ import annotations
 
-from flowc.ir.dims import Dim, Shape
+from flowc.ir.dims import Dim, Shape, ceildiv, floordiv, maximum, minimum
 from flowc.ir.loops import Expr, Let, Statement, index
 from flowc.ir.types import F32, DType
 from flowc.ops.tiles import ZERO, unit, var
@@ -46,6 +46,12 @@ class Channels(Struct):
         return cls(images, ZERO, index(images.channels), images.channels)
 
 
+def divided(count: Dim, most: int, fewest: int, least: int = 1) -> tuple[Dim, Dim]:
+    """(tiles in a group, groups): groups of at most `most`, and for a small batch smaller ones, `fewest` groups where each has at least `least`."""
+    size = minimum(most, maximum(ceildiv(count, fewest), least))
+    return size, floordiv(count + size - 1, size)
+
+
 def pitch(size: int) -> int:
     """From one matrix of `size` elements to the next: a line of the cache more, or all would fall on the same places of it."""
     return size + unit(F32)
@@ -69,4 +75,4 @@ class Tiles:
         ]  # fmt: skip
 
 
-__all__ = ["Channels", "Images", "Spaces", "Tiles", "pitch"]
+__all__ = ["Channels", "Images", "Spaces", "Tiles", "divided", "pitch"]

@@ -283,15 +283,13 @@ def _cut_up_grad(p: _Pool, inputs: list[str], out: str, dtype: DType) -> Stateme
 
 def _whole_window_grad(p: _Pool, inputs: list[str], out: str, y: Expr, ct: Expr) -> list[Statement]:
     """One channel of a window that lies inside the images: each of its elements is looked at once."""
-    largest, change, taken = Var("largest", y.dtype), Var("change", y.dtype), lift(False, BOOL)
     lets: list[Statement] = [Let("largest", y), Let("change", ct)]
     stores: list[Statement] = []
+    hits: list[Expr] = [Var(f"hit_{i}_{j}", BOOL) for i, j in p.offsets()]
     for n, (i, j) in enumerate(p.offsets()):
-        lets.append(Let(f"hit_{n}", _is_hit(Load(inputs[0], p.at(i, j), y.dtype), largest)))
-        hit = Var(f"hit_{n}", BOOL)
-        stores.append(Store(out, p.at(i, j), select(hit & apply("not", taken) if n else hit, change, 0)))
-        lets.append(Let(f"taken_{n}", taken | hit if n else hit))
-        taken = Var(f"taken_{n}", BOOL)
+        lets.append(Let(f"hit_{i}_{j}", _is_hit(Load(inputs[0], p.at(i, j), y.dtype), Var("largest", y.dtype))))
+        first = reduce(lambda found, other: found & apply("not", other), hits[:n], hits[n])
+        stores.append(Store(out, p.at(i, j), select(first, Var("change", y.dtype), 0)))
     return [*lets, *stores]
 
 

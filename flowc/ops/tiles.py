@@ -35,11 +35,11 @@ def smaller(x: Expr, y: Operand) -> Expr:
     return apply("min", x, lift(y, x.dtype))
 
 
-def part_of(total: Expr, begin: Expr, most: int) -> Expr:
+def part_of(total: Expr, begin: Expr, most: Dim) -> Expr:
     """How many of `total` are in the part of at most `most` that begins at a multiple of it: known where all parts are equal."""
-    if isinstance(total, Const) and total.value and total.value % most == 0:
+    if isinstance(most, int) and isinstance(total, Const) and total.value and total.value % most == 0:
         return index(most)
-    return smaller(total - begin, most)
+    return smaller(total - begin, extent(most))
 
 
 def larger(x: Expr, y: Operand) -> Expr:

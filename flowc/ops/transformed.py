@@ -80,9 +80,9 @@ def chosen(axes: Axes, channels: tuple[Dim, Dim], dtype: DType, batch: Dim, summ
 
 def _with_few(best: Method, once: float, few: FewTiles | None, direct: int) -> Choice:
     """What smaller batches than those that `best` is chosen for take, if it would take much longer. once: its cost of a batch, whatever its size."""
-    if few is not None and direct < LEAST_GAIN * (few.cost + few.batch_cost()):
+    if few is not None and direct < LEAST_GAIN * (few.cost + few.batch_cost(is_gradient=False)):
         few = None
-    small, small_once = (direct, 0) if few is None else (few.cost, few.batch_cost())
+    small, small_once = (direct, 0) if few is None else (few.cost, few.batch_cost(is_gradient=False))
     if once + best.cost <= WORST * (small + small_once):
         return Choice(best, 1)
     least = math.ceil((once - small_once) / (small - best.cost)) if small > best.cost else math.inf

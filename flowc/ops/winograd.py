@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from flowc.ir.dims import Dim, ceildiv, floordiv, maximum, minimum
+from flowc.ir.dims import Dim, minimum
 from flowc.ir.loops import Alloc, Barrier, Expr, If, Let, Load, Statement, Store, Tile, extent, index, lift, select
 from flowc.ir.types import F32
-from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, pitch
-from flowc.ops.tiles import ZERO, over, part_of, serial, smaller, unit, var, vector
+from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, divided, pitch
+from flowc.ops.tiles import ZERO, over, part_of, serial, unit, var, vector
 from flowc.ops.windows import image_place, within
 from flowc.ops.winograd_form import Form, Matrix, transform, transposed
 from flowc.structs import Struct
@@ -32,6 +32,7 @@ SPACE = 49152  # elements of each thread's transformed tiles: 192 KB, so that th
 PRODUCT_COST, NARROW_COST, TILE_COST = 1.15, 1.4, 900
 WEIGHT_COST, OWN_WEIGHT_COST = 24, 12
 GRADIENT_COST = 25_000
+NARROW = 10  # channels out: with so many, all of them whole units, a multiplication of a direct sum takes twice as long as with many
 ENOUGH = 4  # parts of the channels out for threads to share, before a part has two panels, which a register tile computes faster
 FEW = 128  # tiles: so many products of a panel of channels out stay in the second cache
 PIECES = 16  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the tiles that are summed apart
@@ -43,15 +44,12 @@ class Blocks(Tiles):
 
     def __init__(self, f: Form, batch: Dim, places: tuple[int, int], most: int, fewest: int = FEWEST_BLOCKS) -> None:
         super().__init__((f.m, f.m), batch, places)
-        self.size = minimum(most, maximum(ceildiv(self.count, fewest), LEAST_TILES))
+        self.size, self.blocks = divided(self.count, most, fewest, LEAST_TILES)
         self.most = self.size if isinstance(self.size, int) else most
-        self.blocks = floordiv(self.count + self.size - 1, self.size)
 
     def here(self, block: Expr) -> Expr:
         """Tiles in a block."""
-        if isinstance(self.size, int):
-            return part_of(extent(self.count), block * self.size, self.size)
-        return smaller(extent(self.count) - block * extent(self.size), extent(self.size))
+        return part_of(extent(self.count), block * extent(self.size), self.size)
 
     def places_in(self, block: Expr) -> list[Statement]:
         """`places_of` the block's tile `t`."""
@@ -125,14 +123,18 @@ class Winograd(Struct):
     @property
     def direct_cost(self) -> float:
         """Of a multiplication of a direct sum, against one with many channels out: of few, a register tile has one vector, or half of one."""
-        wide = -(-self.channels[1] // unit(F32)) * unit(F32)
-        return wide / self.channels[1] * (1 + 10 / wide)
+        return self.filled * (1 + NARROW / (self.filled * self.channels[1]))
+
+    @property
+    def filled(self) -> float:
+        """Channels out with those that fill the last 64 bytes, against those that there are."""
+        co = self.channels[1]
+        return -(-co // unit(F32)) * unit(F32) / co
 
     def cost_with(self, product: float) -> float:
         """The same where a multiplication of tiles costs so much."""
         ci, co = self.channels
-        wide = -(-co // unit(F32)) * unit(F32) / co
-        return self.tiles_of_an_image * (wide * product * self.form.n**2 + TILE_COST / co + wide * TILE_COST / ci) / self.direct_cost
+        return self.tiles_of_an_image * (self.filled * (product * self.form.n**2 + TILE_COST / ci) + TILE_COST / co) / self.direct_cost
 
     def batch_cost(self, is_gradient: bool) -> float:
         """Of a batch, whatever its size; is_gradient: to a filter."""
@@ -173,7 +175,7 @@ class FewTiles(Struct):
         """Of an image, as `Winograd.cost`."""
         return self.method.cost_with(PRODUCT_COST if _panels(self.method.channels[1]) > 1 else NARROW_COST)
 
-    def batch_cost(self, is_gradient: bool = False) -> float:
+    def batch_cost(self, is_gradient: bool) -> float:
         return OWN_WEIGHT_COST * self.method.form.n**2 / self.method.direct_cost
 
     def slide(self, out: str, images: Images, filter: str, batch: Dim, co: int) -> tuple[list[Statement], Spaces]:
