@@ -260,7 +260,7 @@ class For(Statement):
     """`for var in kind(start, stop)`.
 
     kind: serial; parallel (iterations are shared among threads; only at the top of a kernel); vector (independent iterations over
-    consecutive elements); unroll; block, thread (CUDA).
+    consecutive elements); unroll; block, thread (CUDA). again: of the iterations so many do once more what others do: they are no work that counts.
     """
 
     var: str
@@ -268,6 +268,7 @@ class For(Statement):
     stop: Expr
     kind: str
     body: tuple[Statement, ...]
+    again: int = 0
 
 
 class Let(Statement):

@@ -98,7 +98,8 @@ class KernelPrinter:
         match statement:
             case For():
                 start = [] if isinstance(statement.start, Const) and statement.start.value == 0 else [show(statement.start, I64)]
-                yield f"{indent}for {statement.var} in {statement.kind}({', '.join([*start, show(statement.stop, I64)])}):"
+                again = [f"again={statement.again}"] if statement.again else []
+                yield f"{indent}for {statement.var} in {statement.kind}({', '.join([*start, show(statement.stop, I64), *again])}):"
                 yield from self.body(statement.body, indent + "    ")
             case Let():
                 yield f"{indent}{statement.name} = {show(statement.value)}"
@@ -283,16 +284,25 @@ class _Parser:
         buffers = [Buffer(n, d, parse_dim(size, self.fail), role or ("out" if n in stored else "in")) for n, role, d, size in found]
         return Kernel(self.tree.name, tuple(buffers), tuple(extents), body)
 
+    def again(self, tree: ast.stmt, keywords: Sequence[ast.keyword]) -> int:
+        match keywords:
+            case []:
+                return 0
+            case [ast.keyword(arg="again", value=ast.Constant(value=int() as again))]:
+                return again
+        raise self.fail(tree, "a loop has no keyword but again=n")
+
     def body(self, trees: Sequence[ast.stmt]) -> tuple[Statement, ...]:
         return tuple(self.statement(tree) for tree in trees if not isinstance(tree, ast.Pass))
 
     def statement(self, tree: ast.stmt) -> Statement:
         match tree:
-            case ast.For(target=ast.Name(id=var), iter=ast.Call(func=ast.Name(id=kind), args=[*_, _] as bounds)) if len(bounds) <= 2:
+            case ast.For(target=ast.Name(id=var), iter=ast.Call(func=ast.Name(id=kind), args=[*_, _] as bounds, keywords=more)) if len(bounds) <= 2:
                 start = Const(0, I64) if len(bounds) == 1 else self.expr(bounds[0], I64)
                 stop = self.expr(bounds[-1], I64)
                 self.names[var] = I64
-                return For(var, start, stop, kind, self.body(tree.body))
+                again = self.again(tree, more)
+                return For(var, start, stop, kind, self.body(tree.body), again)
             case ast.If():
                 return If(self.expr(tree.test, BOOL), self.body(tree.body), self.body(tree.orelse))
             case ast.AnnAssign(target=ast.Name(id=name)):

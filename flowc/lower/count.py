@@ -149,7 +149,7 @@ class _Counter:
 
     def loop(self, s: For, known: dict[str, Number], lanes: int) -> Cost:
         start, stop = self.size(s.start, known), self.size(s.stop, known)
-        trips = np.maximum(stop - start, 0)
+        trips = np.maximum(stop - start - s.again, 0)
         once, each_time = hoisted(s)
         if once:
             known = dict(known)

@@ -33,7 +33,7 @@ from flowc.lower.kernel import (
     start_value,
 )  # fmt: skip
 from flowc.lower.row_groups_cpu import RowGroups, in_groups
-from flowc.lower.side_by_side_cpu import SideBySide, side_by_side, waiting
+from flowc.lower.side_by_side_cpu import SideBySide, side_by_side
 from flowc.lower.sweep_cpu import parallel_nest
 from flowc.transforms.groups import is_reduction, reduction_axes, squeezed
 
@@ -80,10 +80,9 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
     """
     row_shape = tuple(domain[i] for i in kept)
     level = levels(k.f)
-    again = costly_again(k, folds, domain, squeezed(row_shape))
-    side: SideBySide | None = None
-    if len(waiting(k, again)) == len(again) and side_by_side(k, folds, domain, axes, row_shape):
-        side = SideBySide(k, domain, axes, row_shape)
+    again = _costly_again(k, folds, domain, squeezed(row_shape))
+    grouped = in_groups(k, folds, domain, axes, row_shape)
+    side = SideBySide(k, domain, axes, row_shape) if grouped and side_by_side(k, folds, domain, axes, again) else None
     buffers = {} if side is not None else _kept_values(k, again)
 
     def one_sweep(index: Index, here: list[Node], stores: list[Node]) -> None:
@@ -102,7 +101,7 @@ def rows(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ..
             _place_sweeps(k, node, domain, axes, place, index)
         k.elements.names |= early
 
-    if side is not None or in_groups(k, folds, domain, axes, row_shape):
+    if grouped:
         group = side or RowGroups(k, domain, axes, row_shape)
         last = row_levels(k, folds, domain, kept, lambda here, stores: group.sweep(here, stores, lambda index: one_sweep(index, here, stores)))
         if last:
@@ -151,7 +150,7 @@ def _place_sweeps(k: KernelBuilder, node: Node, domain: Shape, axes: tuple[int, 
     elements.give(node, spread(row, node.tensor.dims), loops.cast(Var(where, kind), node.tensor.dtype))
 
 
-def costly_again(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Shape) -> list[Node]:
+def _costly_again(k: KernelBuilder, folds: list[Node], domain: Shape, reduced: Shape) -> list[Node]:
     """Values over the whole domain that cost a transcendental function and are needed by a later sweep too."""
     level, users = levels(k.f), k.f.users()
     costly: dict[Node, bool] = {}

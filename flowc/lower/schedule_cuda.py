@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flowc.config import override
 from flowc.errors import FlowcError
 from flowc.ir import loops
 from flowc.ir.dims import Dim, Shape, Sym, ceildiv, maximum, minimum, product, symbols
@@ -371,8 +370,7 @@ class _Schedule:
             out = self.elements.unique(f"{hint(root)}_out")
             self.k.workspaces.append(Buffer(out, root.tensor.dtype, root.tensor.size, "workspace"))
         operands = [self.elements.names[n] for n in root.inputs]
-        with override(convolution="direct"):  # a thread has no room for transformed tiles
-            plan = nest_plan(root, operands, out, self.elements.unique, for_threads=True)
+        plan = nest_plan(root, operands, out, self.elements.unique, for_threads=True)
         self.outside_names |= self.elements.taken  # the nest's names stand in several launches
         self.k.workspaces.extend(Buffer(name, dtype, size, "workspace") for name, dtype, size in plan.workspaces)
         for statement in plan.statements:

@@ -19,7 +19,7 @@ from flowc.ir.types import F16, I64
 from flowc.lower.element import ZERO
 from flowc.lower.kernel import KernelBuilder, Lines, is_costly, levels
 from flowc.lower.rename import renamed
-from flowc.lower.row_groups_cpu import RowGroups, in_groups
+from flowc.lower.row_groups_cpu import RowGroups
 from flowc.transforms.groups import is_reduction
 
 MOST_ROWS, FEWEST_ROWS = 64, 16  # of a group: of the steps of a small one too many repeat a row
@@ -27,17 +27,18 @@ ENOUGH = 4  # groups for threads to share, of rows for so many
 ELEMENTS = range(513, 2049)  # of a row: sweeps over fewer overlap as they are; more would leave the innermost cache
 
 
-def side_by_side(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> bool:
-    """Whether all sweeps go in one loop: where rows go in groups and a sweep applies functions, which leave time for what the others load.
+def side_by_side(k: KernelBuilder, folds: list[Node], domain: Shape, axes: tuple[int, ...], again: list[Node]) -> bool:
+    """Whether all sweeps of rows in groups go in one loop: where one applies functions, which leave time for what the others load.
 
-    Every value is a float, a sweep one loop, and no result in an operand's place.
+    Every value is a float, a sweep one loop, and no result in an operand's place. again: costly values that a later sweep needs, too: which is the
+    next one, and no other.
     """
     operands = {k.elements.names[p] for p in k.f.params}
     width, dtypes = product(tuple(domain[a] for a in axes)), {n.tensor.dtype for n in (*k.f.params, *k.f.nodes)}
     return (
-        in_groups(k, folds, domain, axes, row_shape) and len(axes) == 1 and width in ELEMENTS and operands.isdisjoint(k.result_names.values())
+        len(axes) == 1 and width in ELEMENTS and operands.isdisjoint(k.result_names.values())
         and any(is_costly(n) for n in k.f.nodes) and not any(isinstance(n.op.lowering, ArgFold) for n in folds)
-        and all(dtype.is_float and dtype is not F16 for dtype in dtypes)
+        and all(dtype.is_float and dtype is not F16 for dtype in dtypes) and _wait_for_the_next(k, again)
     )  # fmt: skip
 
 
@@ -46,7 +47,7 @@ class SideBySide(RowGroups):
 
     def __init__(self, k: KernelBuilder, domain: Shape, axes: tuple[int, ...], row_shape: Shape) -> None:
         super().__init__(k, domain, axes, row_shape)
-        self.width = product(tuple(domain[a] for a in axes))
+        (self.width,) = (domain[a] for a in axes)
 
     def _begin(self) -> None:
         self.k.how = "rows in groups, all sweeps in one loop, each one row behind the one before it"
@@ -63,9 +64,10 @@ class SideBySide(RowGroups):
     def lines_of(self, early: list[Node]) -> Lines:
         """Where the sweep under way leaves values over its row, and where it takes those that the sweep before has left."""
         taken, self.lines = self.lines, {}
+        assert isinstance(self.width, int), "rows in groups have a known number of elements"
         for node in early:
             self.lines[node] = name = self.k.elements.unique("line")
-            self.k.elements.scopes[-2].statements.append(Alloc(name, node.tensor.dtype, size=int(self.width)))  # type: ignore[arg-type]
+            self.k.elements.scopes[-2].statements.append(Alloc(name, node.tensor.dtype, size=self.width))
         return Lines(dict(self.lines), taken)
 
     def close(self) -> list[Statement]:
@@ -91,14 +93,14 @@ class SideBySide(RowGroups):
         zeros = tuple(Store(array.name, i, lift(0, array.dtype)) for array in arrays)
         scope.append(For(i.name, ZERO, Const(self.size, I64), "vector", zeros))
         steps = (*before, For(j.name, ZERO, width, "serial", tuple(inside)), *after)
-        scope.append(For(self.step.name, self.first, self.last + Const(behind, I64), "serial", steps))
+        scope.append(For(self.step.name, self.first, self.last + Const(behind, I64), "serial", steps, again=behind))
         return [For(self.group.name, ZERO, self.groups, "parallel", elements.close())]
 
 
-def waiting(k: KernelBuilder, costly: list[Node]) -> list[Node]:
-    """Of values that a later sweep needs again, those that the next sweep needs and no later one."""
+def _wait_for_the_next(k: KernelBuilder, nodes: list[Node]) -> bool:
+    """Whether no sweep but the next one needs these values again."""
     level, users = levels(k.f), k.f.users()
-    return [n for n in costly if all(level[u] <= level[n] + 1 for u in _elements_from(n, users))]
+    return all(level[u] <= level[n] + 1 for n in nodes for u in _elements_from(n, users))
 
 
 def _elements_from(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
@@ -113,4 +115,4 @@ def _elements_from(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
     return found
 
 
-__all__ = ["SideBySide", "side_by_side", "waiting"]
+__all__ = ["SideBySide", "side_by_side"]

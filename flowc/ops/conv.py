@@ -9,6 +9,7 @@ sum runs over the window's rows (outer) and over the pixels and channels of a wi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,11 +169,12 @@ def _slide(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: D
 
 
 def _correlated(
-    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim], is_gradient: bool = False
+    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim],
+    direct: bool, is_gradient: bool = False,
 ) -> NestPlan:  # fmt: skip
     """The convolution of images that are not padded yet, after what `plan` prepares: the direct sum, or a form with fewer multiplications.
 
-    is_gradient: to the images, in training, where a batch that is known at run time only is hardly ever small.
+    direct: the direct sum; is_gradient: to the images, in training, where a batch that is known at run time only is hardly ever small.
     """
     from flowc.ops import image_tiles, transformed
 
@@ -181,7 +183,7 @@ def _correlated(
     padded = _padded(sums, image, dtype, (batch, down.size, along.size, ci), axes, f"{out}_padded")
     _slide(sums, out, padded, filter, dtype, batch, axes, channels)
     found = NestPlan(tuple(sums[0]), tuple(sums[1]), BY_TILES)
-    choice = transformed.chosen(axes, channels, dtype, batch, ci, often_few=not is_gradient)
+    choice = None if direct else transformed.chosen(axes, channels, dtype, batch, ci, often_few=not is_gradient)
     if choice is not None:
         images = image_tiles.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
         if choice.few is not None:
@@ -193,12 +195,12 @@ def _correlated(
     return NestPlan((*plan[0], *found.statements), (*plan[1], *found.workspaces), found.how)
 
 
-def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any], direct: bool = False) -> NestPlan:
     x, filter = (t.dims for t in types)
     rows, columns = _axes("conv2d", x, filter, **attrs)
     if result.dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),), how=ONE_SUM)
-    return _correlated(([], []), out, inputs[0], inputs[1], result.dtype, x[0], (rows, columns), (filter[2], filter[3]))
+    return _correlated(([], []), out, inputs[0], inputs[1], result.dtype, x[0], (rows, columns), (filter[2], filter[3]), direct)
 
 
 def _plain(inputs: list[str], out: str, result: TensorType, x: Shape, filter: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:
@@ -228,7 +230,7 @@ def _filter_place(filter: Shape, i: Expr, j: Expr) -> Expr:
     return (i * extent(filter[1]) + j) * (extent(filter[2]) * extent(filter[3]))
 
 
-def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any], direct: bool = False) -> NestPlan:
     """With strides of 1: the convolution of the padded cotangent with the filter turned around, its channels swapped."""
     filter, ct, x = (t.dims for t in types)
     rows, columns = _axes("conv2d_input_grad", x, filter, **attrs)
@@ -240,7 +242,7 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
         turned = f"{out}_turned"
         plan[0].extend((_turned(turned, inputs[0], result.dtype, filter), Barrier()))
         plan[1].append((turned, result.dtype, product(filter)))
-    return _correlated(plan, out, inputs[1], turned, result.dtype, ct[0], (rows.turned, columns.turned), (filter[3], filter[2]), is_gradient=True)
+    return _correlated(plan, out, inputs[1], turned, result.dtype, ct[0], (rows.turned, columns.turned), (filter[3], filter[2]), direct, is_gradient=True)
 
 
 def _turned(target: str, source: str, dtype: DType, filter: Shape) -> Statement:
@@ -273,7 +275,7 @@ def _windows_holding(name: str, place: Expr, offset: str, axis: WindowAxis, body
     return serial(offset, extent(axis.window), Let(ahead.name, place + extent(axis.before) - var(offset) * axis.dilation), inside)
 
 
-def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> NestPlan:
+def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any], direct: bool = False) -> NestPlan:
     """Chunks of the batch in parallel, each into a filter of its own, which are then added up.
 
     One image at a time, so that it and its cotangent stay in the cache while all tiles of the filter pass over them.
@@ -306,7 +308,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     plan[0].append(over((("weight_block", blocks(product(filter), LINE)),), join))
     how = "the image turned first, " if sums.is_turned else ""
     found = NestPlan(tuple(plan[0]), tuple(plan[1]), f"register tiles, {how}one image after the other, in chunks that are added up at the end")
-    choice = transformed.chosen((rows, columns), (filter[2], filter[3]), dtype, x[0], None)
+    choice = None if direct else transformed.chosen((rows, columns), (filter[2], filter[3]), dtype, x[0], None)
     if choice is None:
         return found
     images = image_tiles.Images.of(inputs[0], x, (rows.before, columns.before))
@@ -437,7 +439,7 @@ conv2d = contraction(
     shape=lambda x, filter, **attrs: _result_dims("conv2d", x, filter, **attrs),
     eval=_conv2d,
     vjp=lambda e, x, filter, y, ct, **attrs: (e.conv2d_input_grad(filter, ct, x, **attrs), e.conv2d_filter_grad(x, ct, filter, **attrs)),
-    lowering=Nest(_conv2d_nest),
+    lowering=Nest(_conv2d_nest, partial(_conv2d_nest, direct=True)),  # a GPU's thread has no room for transformed tiles
     rows=lambda has, *types, **attrs: list(has) == [True, False],
     doc="Convolution (correlation, as in TensorFlow) of images [batch, height, width, in] with a filter [height, width, in, out].",
 )  # fmt: skip
@@ -447,7 +449,7 @@ conv2d_input_grad = contraction(
     shape=_input_grad_shape,
     eval=_input_grad,
     vjp=lambda e, filter, ct, like, y, g, **attrs: (e.conv2d_filter_grad(g, ct, filter, **attrs), e.conv2d(g, filter, **attrs), None),
-    lowering=Nest(_input_grad_nest),
+    lowering=Nest(_input_grad_nest, partial(_input_grad_nest, direct=True)),
     rows=lambda has, *types, **attrs: list(has) == [False, True, True],
     doc="The gradient of conv2d to its images, in the shape of `like`.",
 )  # fmt: skip
@@ -457,6 +459,6 @@ conv2d_filter_grad = contraction(
     shape=_filter_grad_shape,
     eval=_filter_grad,
     vjp=lambda e, x, ct, like, y, g, **attrs: (e.conv2d_input_grad(g, ct, x, **attrs), e.conv2d(x, g, **attrs), None),
-    lowering=Nest(_filter_grad_nest),
+    lowering=Nest(_filter_grad_nest, partial(_filter_grad_nest, direct=True)),
     doc="The gradient of conv2d to its filter, in the shape of `like`.",
 )  # fmt: skip

@@ -50,6 +50,14 @@ def test_roles_follow_from_the_stores_unless_stated():
     assert k.extents == ("b",) and k.buffers[0].size == Sym.named("b") * 10
 
 
+def test_a_loop_says_how_many_iterations_are_done_again():
+    text = "def k(x: f32[n], n: i64):\n    for i in serial(n + 2, again=2):\n        x[max(i - 2, 0)] = 0.0\n"
+    (kernel,) = parse_kernels(text)
+    assert kernel.body[0].again == 2 and print_kernel(kernel) == text
+    with pytest.raises(TextError, match="a loop has no keyword but again=n"):
+        parse_kernels(text.replace("again=2", "more=2"))
+
+
 def test_a_tile_prints_as_one_call():
     names = "out_at a_at b_at rows columns outer inner out_row a_row a_outer a_inner b_unit b_column b_outer b_inner"
     parts = ", ".join(f"{n}={i}" for i, n in enumerate(names.split()))

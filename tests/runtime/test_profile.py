@@ -348,7 +348,21 @@ def test_long_functions_are_counted_by_name_and_the_others_as_instructions():
     )
     assert (found.flops, found.slots, found.calls) == (45, 15, {"sigmoid": 15, "div": 15})
     product = counted("def f(x: f32[b, 40], w: f32[40, 24]):\n    y: f32[b, 24] = matmul(x, w)\n    return y\n", b=13)
-    assert product.slots == 13 * 40 * 24 == product.flops // 2
+    assert product.slots == product.products == 13 * 40 * 24 == product.flops // 2
+
+
+def test_products_are_counted_among_the_instructions():
+    found = counted("def f(x: f32[b]):\n    p: f32[b] = mul(x, x)\n    s: f32[b] = add(p, x)\n    r: f32[b] = maximum(s, 0.5)\n    return r\n", b=7)
+    assert (found.slots, found.products) == (21, 7)
+    rows = counted("def f(x: f32[b, 300]):\n    s: f32[b, 1] = reduce_sum(x, axis=(1,), keepdims=True)\n    y: f32[b, 300] = div(x, s)\n    return y\n", b=3)
+    assert (rows.slots, rows.products) == (3 * (300 + 1) + 3 * 300 * 3, 3 * 300 * 3), "an addition for each element, one for the rest, and quotients"
+
+
+@pytest.mark.parametrize("b", [1, 40, 100])
+def test_rows_that_are_gone_through_once_more_are_no_work(b):
+    """All sweeps in one loop repeat a row at either end of a group."""
+    found = counted("def f(x: f32[b, 700]):\n    y: f32[b, 700] = softmax(x, axis=-1)\n    return y\n", b=b)
+    assert found.calls == {"exp": 700 * b} and found.written["y_out"] == 700 * b
 
 
 def test_the_limits_of_the_machine_are_rates(monkeypatch, in_probes):
