@@ -11,11 +11,14 @@ it for another result only when nobody does.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from flowc.runtime import native
+from flowc.runtime.arena import address
 from flowc.runtime.fields import LINE
 
 LEAST, MOST = 1 << 14, 1 << 26  # bytes: in smaller results vectors that cross lines cost less than a call; larger memory is not to be kept
@@ -41,6 +44,16 @@ class Blocks:
         return found
 
 
+def blank(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """An array that nothing is written to yet, of memory of its own, which begins as a result's does: where it is large, with a cache line."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < LEAST:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + LINE - 1, np.uint8)
+    begin = -address(memory) % LINE
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
 _all: WeakValueDictionary[int, Blocks] = WeakValueDictionary()
 
-__all__ = ["Blocks"]
+__all__ = ["Blocks", "blank"]

@@ -28,6 +28,7 @@ from flowc.ir.shown import Shown
 from flowc.ir.types import TensorType
 from flowc.runtime import native
 from flowc.runtime.arena import Arena, address
+from flowc.runtime.blocks import blank
 from flowc.runtime.layout import Layout, Row, layout
 from flowc.structs import Struct
 
@@ -261,7 +262,7 @@ class Executable(Shown):
         out: list[Any] = []
         for i, (shape, result) in enumerate(zip(binding.result_shapes, self.layout.results, strict=True)):
             slot = self.layout.own_slot(i)
-            out.append(None if slot is None else np.empty(shape, result.dtype.numpy))
+            out.append(None if slot is None else blank(shape, result.dtype.numpy))
             if slot is not None:
                 binding.table[slot] = address(out[-1])
         for position, param in self.layout.param_results:

@@ -24,6 +24,7 @@ from flowc.codegen.tile_parts import most_rows
 from flowc.codegen.vector_text import UNIT
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
+from flowc.runtime.blocks import blank
 
 NEAR, FAR = 12_000, 192_000_000  # bytes that are moved in all: within the innermost cache, and beyond all caches
 DEPTH = 128  # of the product: a tile's operands are well below 32 KB
@@ -126,8 +127,10 @@ def measure(threads: int) -> Limits:
 
 
 def arrays(read: int, written: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a probe that moves so many bytes at most reads from and writes to, touched once."""
-    return np.full(read // 4 + 1, 1.0, np.float32), np.zeros(written // 4 + 1 + APART * threads, np.float32)
+    """What a probe that moves so many bytes at most reads from and writes to, touched once; each lies as a program's params and results do."""
+    out = blank((written // 4 + 1 + APART * threads,), np.dtype(np.float32))
+    out[...] = 0
+    return np.full(read // 4 + 1, 1.0, np.float32), out
 
 
 def moving(x: np.ndarray, out: np.ndarray, read: int, written: int, times: int) -> Probe:

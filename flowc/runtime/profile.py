@@ -35,6 +35,7 @@ from flowc.lower.memory import Place
 from flowc.lower.program import Program, Step
 from flowc.runtime import threads as pool
 from flowc.runtime.arena import address
+from flowc.runtime.blocks import blank
 from flowc.runtime.limits import CALLS, Limits, Probe, applying, arrays, measure, moving, products, singles
 from flowc.structs import replace
 
@@ -315,7 +316,7 @@ class _Table:
                     self.copies.append((copy, array))
                     array = copy
             elif place.kind == "result":
-                array = np.empty(binding.result_shapes[place.position], place.dtype.numpy)
+                array = blank(binding.result_shapes[place.position], place.dtype.numpy)
             else:
                 continue
             self.keep.append(array)
