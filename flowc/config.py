@@ -23,7 +23,8 @@ class Settings(Struct):
     `python` (the generated source run as plain Python: slow, for tests); verify: check the IR between passes;
     cache_dir: where generated source and object code are kept; convolution: `auto` (with fewer multiplications where that is faster and
     its error within 1e-5 of the largest result), `direct` (never), `winograd` or `fourier` (wherever there is such a form); memory: bytes of
-    intermediate values from which a run whose rows are independent of each other computes some of them at a time.
+    intermediate values from which a run whose rows are independent of each other computes some of them at a time; deterministic: compile a program
+    before its first run; else NumPy may answer the first runs meanwhile, whose last bits differ from those of the later ones.
     """
 
     threads: int
@@ -32,6 +33,7 @@ class Settings(Struct):
     cache_dir: str | os.PathLike[str]
     convolution: str = "auto"
     memory: int = 128 << 20
+    deterministic: bool = False
 
 
 def _read_environment() -> Settings:
@@ -53,7 +55,8 @@ def _read_environment() -> Settings:
     folder = environment.get("FLOWC_CACHE_DIR")
     if not folder:
         folder = os.path.join(environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flowc")
-    return Settings(threads, backend, environment.get("FLOWC_VERIFY", "") not in ("", "0"), folder, convolution, memory)
+    verify, deterministic = (environment.get(f"FLOWC_{name}", "") not in ("", "0") for name in ("VERIFY", "DETERMINISTIC"))
+    return Settings(threads, backend, verify, folder, convolution, memory, deterministic)
 
 
 def _bytes(name: str, text: str) -> int:

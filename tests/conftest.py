@@ -1,4 +1,4 @@
-"""What all rooms' tests share: every pass is verified; golden files, rewritten by `pytest --update-golden`."""
+"""What all rooms' tests share: every pass is verified, every run is a compiled one; golden files, rewritten by `pytest --update-golden`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-os.environ.setdefault("FLOWC_VERIFY", "1")  # before flowc reads its settings; processes that tests start inherit it
+# before flowc reads its settings; processes that tests start inherit it
+os.environ.setdefault("FLOWC_VERIFY", "1")
+os.environ.setdefault("FLOWC_DETERMINISTIC", "1")  # tests see the compiled program from the first run on; those of the runs before it say so
 
 # the same examples in every run: a check must not fail by chance; HYPOTHESIS_PROFILE=search looks for new ones
 settings.register_profile("fixed", derandomize=True, deadline=None)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,19 @@ def python(command: str, **options: Any) -> subprocess.Popen[Any] | None:
 
     Without `site`, which takes as long as all that a helper imports; so packages that are found by other ways than the path are named.
     """
-    import llvmlite
-
-    places = [*sys.path, *(str(Path(file).parents[depth]) for file, depth in ((__file__, 2), (llvmlite.__file__, 1)))]
+    places = [*sys.path, *(str(Path(file).parents[depth]) for file, depth in ((__file__, 2), (_file_of("llvmlite"), 1)))]
     program = f"import sys; sys.path[:] = {places!r}; {command}"
     try:
         return subprocess.Popen([sys.executable, "-S", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options)
     except (OSError, TypeError, ValueError):  # no interpreter to start, no more processes here
         return None
+
+
+def _file_of(package: str) -> str:
+    """Where a package is, which need not be imported for that."""
+    spec = find_spec(package)
+    assert spec is not None and spec.origin is not None, f"{package} is installed with flowc"
+    return spec.origin
 
 
 def cores() -> int:

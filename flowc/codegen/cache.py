@@ -55,6 +55,8 @@ def _headed(file: str, data: bytes) -> bytes:
 class Cache:
     """One folder. folder: None means the one of the settings in force (FLOWC_CACHE_DIR, XDG_CACHE_HOME, ~/.cache/flowc)."""
 
+    makes_folder = True  # where there is none; not for processes that may outlive who uses it
+
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         if folder is None:
             from flowc.config import settings
@@ -97,7 +99,8 @@ class Cache:
     def _keep(self, files: Mapping[str, bytes]) -> bool:
         global _warned
         try:
-            os.makedirs(self.place, exist_ok=True)
+            if self.makes_folder:
+                os.makedirs(self.place, exist_ok=True)
             for file, data in files.items():
                 self._replace(file, data)
         except OSError as error:

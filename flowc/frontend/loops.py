@@ -23,6 +23,7 @@ from flowc.frontend.convert import convert, is_tensor
 from flowc.frontend.trace import TraceGraph, tracing
 from flowc.ir.node import Node
 from flowc.ir.types import TensorType, as_dtype
+from flowc.runtime.interim import Interim
 from flowc.runtime.loop import Batches, Data, Loop
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ def session_loop(
     _check_lengths(lengths)
     chosen = batches(next(iter(lengths.values())), steps, batch_size, shuffle, rows, session.graph.seed) if data else None
     size = 0 if chosen is None else chosen.size
-    call = session.call(plan, [a if i < len(fixed) else np.zeros((size, *a.shape[1:]), a.dtype) for i, a in enumerate(arrays)])
+    example = [a if i < len(fixed) else np.zeros((size, *a.shape[1:]), a.dtype) for i, a in enumerate(arrays)]
+    call = session.call(plan, example, compiled=True)
+    assert not isinstance(call, Interim)
     loop = Loop(call, [a if i < len(fixed) else Data(a) for i, a in enumerate(arrays)], chosen)
     results = loop.run(steps, every)
     session.wrote(plan)

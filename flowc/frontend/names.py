@@ -263,6 +263,7 @@ FLOWC = Namespace(
         **listed("flowc.frontend.trace", "compile Compiled"),
         **listed("flowc.frontend.differentiate", "grad value_and_grad"),
         **listed("flowc.frontend.profiling", "profile"),
+        **listed("flowc.runtime.background", "wait_until_compiled"),
         **listed("flowc.frontend.loops", "run_loop"),
         **listed(
             "flowc.frontend.short",

@@ -31,6 +31,7 @@ from flowc.ir.function import Function
 from flowc.ir.node import Node
 from flowc.runtime import native, recorder
 from flowc.runtime.desks import ARRAY, CONVERT, FUNCTION, GUARD
+from flowc.runtime.interim import Interim
 from flowc.runtime.prepared import Entry, Form, Prepared, desk
 from flowc.runtime.slices import Sliced
 from flowc.transforms.extract import Extraction, extract
@@ -66,7 +67,8 @@ class Signature:
             found = self.executables.get(key)
             if found is None:
                 _warn_of_columns_against_rows(self.graph, function)
-                found = self.executables[key] = build(function)
+                seeded = self.graph.seed is not None or bool(self.graph.op_seeds)  # who gives a seed wants the same bits again
+                found = self.executables[key] = build(function, answers_early=not seeded)
             return found
 
 
@@ -79,7 +81,7 @@ class Plan:
         self.signature = signature
         self.converters = signature.converters
         self.pack = signature.pack
-        self.calls: dict[tuple[tuple[int, ...], ...], Prepared | Sliced] = {}
+        self.calls: dict[tuple[tuple[int, ...], ...], Prepared | Sliced | Interim] = {}
 
     def convert(self, feed_dict: Mapping[Any, Any] | None) -> list[Array]:
         """What is fed as arrays."""
@@ -228,15 +230,20 @@ class Session(native.Desk):
             nodes[item.node] = key
         return list(nodes)
 
-    def call(self, plan: Plan, fed: list[Array]) -> Prepared | Sliced:
-        """The prepared call of a plan for fed arrays."""
-        return plan.calls.get(tuple([array.shape for array in fed])) or self._first_call(plan, fed)
+    def call(self, plan: Plan, fed: list[Array], compiled: bool = False) -> Prepared | Sliced | Interim:
+        """The prepared call of a plan for fed arrays. compiled: none that NumPy answers."""
+        found = plan.calls.get(tuple([array.shape for array in fed]))
+        if found is None:
+            return self._first_call(plan, fed, compiled)
+        if isinstance(found, Interim) and (compiled or found.is_over()):
+            return self._first_call(plan, fed, True)
+        return found
 
     def wrote(self, plan: Plan) -> None:
         """Note that a run has ended well: what it writes has a value now."""
         self._initialized.update(plan.signature.extraction.writes)
 
-    def _first_call(self, plan: Plan, fed: list[Array]) -> Any:
+    def _first_call(self, plan: Plan, fed: list[Array], compiled: bool) -> Any:
         """A prepared call for the shapes of `fed`, once all that is read has a value."""
         extraction = plan.signature.extraction
         check_shapes(extraction.feeds, fed)
@@ -253,7 +260,7 @@ class Session(native.Desk):
             rest.append(counter)
         if len(plan.calls) >= _KEPT_CALLS:
             plan.calls.clear()
-        call = plan.calls[tuple([array.shape for array in fed])] = executable.prepare(fed + rest, len(fed), counter)
+        call = plan.calls[tuple([array.shape for array in fed])] = executable.prepare(fed + rest, len(fed), counter, compiled)
         return call
 
     # what native code knows

@@ -35,6 +35,7 @@ from flowc.runtime import native, recorder
 from flowc.runtime.arena import plain
 from flowc.runtime.desks import FUNCTION, LAST, LIST, ONE, TUPLE
 from flowc.runtime.executable import Executable, build
+from flowc.runtime.interim import Interim
 from flowc.runtime.prepared import Entry, Form, Prepared, desk
 from flowc.runtime.slices import Sliced
 from flowc.structs import Struct, field
@@ -76,8 +77,8 @@ class Plan(Struct, frozen=False, eq=False):
     places: tuple[int, ...]
     structure: Structure
     uses_counter: bool
-    calls: dict[Any, Prepared | Sliced] = field(default_factory=dict)
-    latest: Prepared | Sliced | None = None
+    calls: dict[Any, Prepared | Sliced | Interim] = field(default_factory=dict)
+    latest: Prepared | Sliced | Interim | None = None
     counter: np.ndarray = field(default_factory=lambda: np.zeros((), np.uint64))
 
     __slots__ = ("pack",)
@@ -93,11 +94,13 @@ class Plan(Struct, frozen=False, eq=False):
         arrays = [plain(np.asarray(leaf), dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True)]
         shapes = tuple([a.shape for a in arrays])
         call = self.calls.get(shapes)
-        if call is None:
+        early = isinstance(call, Interim)
+        if call is None or (isinstance(call, Interim) and call.is_over()):
             if len(self.calls) >= KEPT_CALLS:
                 self.calls.pop(next(iter(self.calls)))
             rest = [self.counter] if self.uses_counter else []
-            call = self.calls[shapes] = self.executable.prepare([*arrays, *rest], len(arrays), *rest)
+            counter = self.counter if self.uses_counter else None
+            call = self.calls[shapes] = self.executable.prepare([*arrays, *rest], len(arrays), counter, compiled=early)
         results = call(*arrays)
         self.latest = call
         return self.answer(results)
@@ -222,7 +225,7 @@ class Compiled(Shown, native.Desk):
             if plan is None:
                 self.compilations += 1
                 dtypes = tuple(a.type.dtype.numpy for a in arguments)
-                plan = Plan(f, build(f), dtypes, trace.places, trace.structure, trace.extraction.uses_counter)
+                plan = Plan(f, build(f, answers_early=True), dtypes, trace.places, trace.structure, trace.extraction.uses_counter)
                 trace.executables[special] = plan
             return plan
 

@@ -42,6 +42,9 @@ def interpret(f: Function, args: Sequence[Any], extents: Mapping[str, int] | Non
     arrays = [np.asarray(a) for a in args]
     bound = bind_extents([p.type for p in f.params], [a.shape for a in arrays], extents)
     values: dict[Any, Any] = dict(zip(f.params, arrays, strict=True))
+    last = {operand: node for node in f.nodes for operand in node.inputs}  # who needs a value for the last time
+    for output in f.outputs:
+        last.pop(output, None)
     with np.errstate(all="ignore"):
         for node in f.nodes:
             operands = [values[n] for n in node.inputs]
@@ -49,9 +52,11 @@ def interpret(f: Function, args: Sequence[Any], extents: Mapping[str, int] | Non
             inner = attrs.get("function")
             if isinstance(inner, Function) and node.op.name == "call":
                 values[node] = tuple(interpret(inner, operands, bound))
-                continue
-            result = node.op.eval(*operands, **attrs)
-            if isinstance(node.type, TensorType):
-                result = np.asarray(result, dtype=node.type.dtype.numpy)
-            values[node] = result
+            else:
+                result = node.op.eval(*operands, **attrs)
+                values[node] = np.asarray(result, dtype=node.type.dtype.numpy) if isinstance(node.type, TensorType) else result
+            del operands
+            for operand in node.inputs:
+                if last.get(operand) is node:
+                    values.pop(operand, None)
     return [values[n] for n in f.outputs]

@@ -35,6 +35,8 @@ from flowc.structs import Struct
 if TYPE_CHECKING:
     from flowc.ir.loops import Kernel
     from flowc.lower.program import Program
+    from flowc.runtime.background import Job
+    from flowc.runtime.interim import Interim
     from flowc.runtime.prepared import Prepared
     from flowc.runtime.slices import Sliced
     from flowc.runtime.traced import TracedExecutable
@@ -68,36 +70,60 @@ AHEAD = {
 """What nearly every program needs once it is compiled (`flowc.codegen.ahead`)."""
 
 
-def build(f: Function) -> Executable:
+def build(f: Function, answers_early: bool = False) -> Executable:
     """The executable of a specialized Function. Settings decide whether it is compiled, interpreted, or run as plain Python."""
     global builds
     builds += 1
-    return Executable(f)
+    return Executable(f, answers_early)
 
 
 class Executable(Shown):
     """A Function ready to run.
 
-    layout: what runs need beside the code; module: the fused Module; program: kernels and places; kernels; source: generated Python;
-    records: every pass's decisions.
+    answers_early: whether runs may be answered by NumPy while another process compiles the program (`interim`). layout: what runs need beside the
+    code; module: the fused Module; program: kernels and places; kernels; source: generated Python; records: every pass's decisions.
     """
 
     is_kept = True  # whether later processes find the program by its Function
 
-    def __init__(self, f: Function) -> None:
+    def __init__(self, f: Function, answers_early: bool = False) -> None:
         self.f = f
-        self.backend = settings().backend
-        self.convolution = settings().convolution
+        self.answers_early = answers_early
+        wanted = settings()
+        self.backend, self.convolution = wanted.backend, wanted.convolution
+        self._folder = wanted.cache_dir
+        self._is_checked = wanted.verify or not self.is_kept  # then every pass runs here, and is looked at
         self.lock = native.lock() if self.backend == "cpu" else threading.Lock()
         self.arena = Arena()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
         self._symbols = _symbol_sources(f)
         self._njit: Any = None
         self._object: Any = None  # what was compiled
+        self._finishing = threading.Lock()
+        self._job: Job | None = None  # while another process compiles it
+        self._made: tuple[Layout, Any] | None = None
         if self.backend != "interpret":
-            self.layout, self.entry = self._compile()
+            self._made = self._find()
+            if self._made is None:
+                self._job = self._request()
+            if self._job is None:
+                self._finish()
 
     # the compiler's products
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the program is there, so that nobody waits who runs it."""
+        return self._job is None or self._job.is_over()
+
+    @property
+    def layout(self) -> Layout:
+        return self._finish()[0]
+
+    @property
+    def entry(self) -> Any:
+        """An address, for the back end `python` a function."""
+        return self._finish()[1]
 
     @cached_property
     def _optimized(self) -> tuple[Function, Records]:
@@ -137,33 +163,59 @@ class Executable(Shown):
         """The generated Python source."""
         return self._printed.text  # type: ignore[no-any-return]
 
+    def _find(self) -> tuple[Layout, Any] | None:
+        """What an earlier process has left, or another one meanwhile."""
+        if self.backend != "cpu" or self._is_checked:
+            return None
+        from flowc.runtime import kept
+
+        found = kept.find(self.f)
+        if found is None:
+            return None
+        own, self._object = found
+        return own, self._object.entry
+
+    def _request(self) -> Job | None:
+        """Ask another process for the program, where runs may be answered without it meanwhile."""
+        if self.backend != "cpu" or self._is_checked or settings().deterministic or not self.answers_early:
+            return None
+        from flowc.runtime import background
+
+        return background.request(self.f)
+
+    def _finish(self) -> tuple[Layout, Any]:
+        """The program, however long it takes."""
+        if self._made is None:
+            with self._finishing, override(convolution=self.convolution, cache_dir=self._folder):
+                if self._job is not None:
+                    self._job.wait()
+                    self._made, self._job = self._find(), None
+                if self._made is None:
+                    self._made = self._compile()
+        return self._made
+
     def _compile(self) -> tuple[Layout, Any]:
-        """The layout, and the entry: an address, for the back end `python` a function."""
         if self.backend == "python":
             from flowc.codegen.build import load_python
 
             return layout(self.program, self._printed), load_python(self.source)
-        from flowc.runtime import kept
+        from flowc.codegen import ahead
+        from flowc.codegen.build import compile_cached, uncollected
 
-        checked = settings().verify or not self.is_kept  # then every pass runs, and is looked at
-        found = None if checked else kept.find(self.f)
-        if found is None:
-            from flowc.codegen import ahead
-            from flowc.codegen.build import compile_cached, uncollected
+        ahead.begin(AHEAD)
+        with uncollected():
+            self._object = compile_cached(self.source, self._printed.signatures)
+        made = layout(self.program, self._printed)
+        if not self._is_checked:
+            from flowc.runtime import kept
 
-            ahead.begin(AHEAD)
-            with uncollected():
-                self._object = compile_cached(self.source, self._printed.signatures)
-            made = layout(self.program, self._printed)
-            if not checked:
-                kept.keep(self.f, made, self._object.name)
-            return made, self._object.entry
-        own, self._object = found
-        return own, self._object.entry
+            kept.keep(self.f, made, self._object.name)
+        return made, self._object.entry
 
     @property
     def source_path(self) -> str:
         """The generated file, where there is one."""
+        self._finish()
         return str(self._object.source_path)
 
     @property
@@ -238,15 +290,23 @@ class Executable(Shown):
         """How the Function is taken apart where its rows are independent of each other, and the two parts; None where they are not."""
         from flowc.transforms.rows import split
 
-        found = split(self._rewritten)
+        found = split(self.rewritten)
         with override(backend=self.backend, convolution=self.convolution):
             return None if found is None else (found, Executable(found.rows), Executable(found.rest))
 
-    def prepare(self, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None = None) -> Prepared | Sliced:
+    def prepare(
+        self, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None = None, compiled: bool = False
+    ) -> Prepared | Sliced | Interim:  # fmt: skip
         """A call for args like these: the first `fed` ones vary from run to run, the others are the same arrays each time.
 
-        counter: the one among those that counts the runs.
+        counter: the one among those that counts the runs; compiled: no interim one.
         """
+        if not (compiled or self.is_ready):
+            from flowc.runtime.interim import interim
+
+            early = interim(self, args, fed, counter)
+            if early is not None:
+                return early
         from flowc.runtime.prepared import Prepared
 
         if self.backend == "cpu" and sum(self.layout.piece_bytes(self.extents_of(args))) > settings().memory:
@@ -341,7 +401,7 @@ class Executable(Shown):
         return table
 
     @cached_property
-    def _rewritten(self) -> Function:
+    def rewritten(self) -> Function:
         """The Function after the passes before fusion: what stabilize makes finite is finite here too."""
         from flowc.transforms.pipeline import optimize
 
@@ -349,7 +409,7 @@ class Executable(Shown):
 
     def interpret(self, args: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What `run` does, node by node in NumPy."""
-        values = interpret(self._rewritten, args)
+        values = interpret(self.rewritten, args)
         count = len(self.f.results)
         places = {p: i for i, p in enumerate(self.f.params)}
         results = [np.array(v) for v in values[:count]]

@@ -102,6 +102,23 @@ def test_a_mark_of_a_programs_own_figure_is_a_least_value() -> None:
     assert str(verdict) == "of_limit at least 0.87: 0.9, met"
 
 
+def test_a_start_whose_first_step_does_without_the_compiler_says_when_that_is_done() -> None:
+    ours = Result("flowc", "start/cnn", cold=First(0, 3, 0.5, 1.25), warm=First(0, 0, 0.2, 0.0001), peak_kb=1024)
+    theirs = Result("jax", "start/cnn", cold=First(0, 3, 3.0), warm=First(0, 3, 2.0), peak_kb=2048)
+    (table,) = tables([ours, theirs])
+    assert "in brackets until all is compiled" in table.title
+    assert table.rows[1][1:] == ["0.50 (1.75) / 0.20 s, 1 MB", "3.00 / 2.00 s, 2 MB"]
+
+
+def test_growth_counts_compiling_that_the_first_step_did_without() -> None:
+    results = grown()
+    for result in results:
+        if result.contestant == "flowc":
+            result.cold = First(0.1, 0.1, 1, WORKLOADS[result.workload].size["depth"] * 0.01)
+    first = tables(results)[0]
+    assert first.rows[-2][1] == "10.10 / 0.10 s"
+
+
 def test_marks_on_starts_and_memory() -> None:
     ours = Result("flowc", "start/cnn", cold=First(0, 3, 3.0), warm=First(0, 0, 0.5))
     jax = Result("jax", "start/cnn", cold=First(0, 3, 3.6), warm=First(0, 3, 3.5))

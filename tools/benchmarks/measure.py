@@ -11,7 +11,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from .processes import WorkerFailed
@@ -28,16 +28,23 @@ class Asked(Protocol):
 
 @dataclass
 class First:
-    """Seconds of a process's beginning: the import, the first step with building before it, and all from the process's start."""
+    """Seconds of a process's beginning: the import, the first step with building before it, and all from the process's start; then what is left to
+    compile, where a first step does without."""
 
     import_s: float
     first_step_s: float
     start_to_step_s: float
+    compiling_s: float = 0.0
+
+    @property
+    def compiled_s(self) -> float:
+        """Building, compiling and the first step."""
+        return self.first_step_s + self.compiling_s
 
 
 def middle(firsts: Sequence[First]) -> First:
     """The median of each part."""
-    return First(*(statistics.median(getattr(first, part) for first in firsts) for part in ("import_s", "first_step_s", "start_to_step_s")))
+    return First(*(statistics.median(getattr(first, part.name) for first in firsts) for part in fields(First)))
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .measure import Result
 from .records import Machine, machine_line, versions_line
-from .report import Table, by_group, growth_tables, matrix, start_text, step_text, table_of_sizes
+from .report import STARTS, Table, by_group, growth_tables, matrix, start_text, step_text, table_of_sizes
 from .words import barred
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
@@ -27,7 +27,7 @@ def programs_markdown(results: Sequence[Result], found: Machine) -> str:
     if programs:
         parts.append(barred(matrix("median time (times flowc's)", programs, step_text)))
     if "start" in groups:
-        parts.append(barred(matrix("process start to first step, cold / warm cache; memory until then", groups["start"], start_text)))
+        parts.append(barred(matrix(STARTS, groups["start"], start_text)))
     return "\n\n".join(["\n".join(part) for part in parts] + [measured_line(results, found)])
 
 

@@ -53,13 +53,13 @@ def start_worker(name: str, python: Path, scratch: Path, patience_s: float, stac
 
 
 def start(name: str, workload: Workload, python: Path, scratch: Path, stack: contextlib.ExitStack) -> tuple[WorkerProcess, dict[str, str], First]:
-    """A worker that has made its first step; with the versions and the seconds since the process began, less those that went into
-    making the workload and its data."""
+    """A worker that has made its first step and compiled what that did without; with the versions and the seconds since the process began, less
+    those that went into making the workload and its data."""
     began = time.perf_counter()
     worker = start_worker(name, python, scratch, workload.patience_s, stack)
     answer = worker.ask("first", workload=workload.name)
-    whole = time.perf_counter() - began - answer["data_s"]
-    return worker, worker.ask("versions"), First(answer["import_s"], answer["build_s"] + answer["first_step_s"], whole)
+    whole = time.perf_counter() - began - answer["data_s"] - answer["compiling_s"]
+    return worker, worker.ask("versions"), First(answer["import_s"], answer["build_s"] + answer["first_step_s"], whole, answer["compiling_s"])
 
 
 def measure(workloads: Sequence[Workload], plan: Plan) -> Iterator[list[Result]]:
