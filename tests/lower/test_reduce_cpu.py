@@ -166,7 +166,7 @@ def test_other_rows_and_rows_with_one_sweep_go_alone(columns: int | str) -> None
 
 def test_what_is_one_number_for_each_row_is_computed_once_for_it() -> None:
     kernel = kernel_text(NORM.replace("C", "100"))
-    assert kernel.count("sqrt(") == 1 and kernel.count("/ 100.0") == 2 and kernel.count(" m_of[") == 3  # written, read by the squares and by the quotients
+    assert kernel.count("sqrt(") == 1 and kernel.count(", 100.0)") == 2 and kernel.count(" m_of[") == 3  # written, read by the squares and by the quotients
 
 
 def test_a_row_of_numbers_that_every_row_takes_is_no_number_of_the_row() -> None:
