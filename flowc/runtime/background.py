@@ -117,6 +117,8 @@ def request(f: Function) -> Job | None:
     wanted = settings()
     try:
         os.makedirs(wanted.cache_dir, exist_ok=True)
+        if not os.access(wanted.cache_dir, os.W_OK):
+            return None
         message = pickle.dumps((wanted.convolution, os.path.abspath(wanted.cache_dir), pack(f)))
     except (OSError, pickle.PicklingError, TypeError, AttributeError, RecursionError):
         return None
