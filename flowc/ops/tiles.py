@@ -16,6 +16,8 @@ from flowc.ir.loops import Const, Expr, For, Let, Operand, Statement, Var, apply
 from flowc.ir.types import F32, F64, I64, DType
 
 LEAST_ROWS, MOST_ROWS, LEAST_UNITS, MOST_UNITS = 16, 128, 4, 8  # of a block: its part of the left matrix stays in the second cache, its sums in the first two
+MOST_LEFT = 1 << 19  # bytes of a block's part of the left matrix, if there are many blocks: with what they read of the right one it would fill the second cache
+MANY_BLOCKS = 4  # of rows: with fewer, what each reads of the right matrix is most of what there is to read
 FEW_ROWS = 6  # so few rows read the right matrix once only
 WIDE_UNITS = 32  # of a block with few rows: long stretches of lines, which memory gives fastest; and where its part of the left matrix is copied
 ENOUGH_BLOCKS = 16  # for threads to share evenly
@@ -64,6 +66,8 @@ def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1, wide: boo
     """
     m, units = supposed(rows), -(-supposed(columns) // unit(dtype))
     tall, most, least = (MOST_ROWS, WIDE_UNITS, WIDE_UNITS // 2) if m <= FEW_ROWS or wide else (MOST_ROWS, MOST_UNITS, LEAST_UNITS)
+    if isinstance(inner, int) and m >= MANY_BLOCKS * tall and tall * inner * dtype.size >= MOST_LEFT:
+        tall //= 2
     while -(-m // tall) * -(-units // most) * supposed(count) < ENOUGH_BLOCKS and (most > least or tall > LEAST_ROWS):
         if isinstance(rows, int) and isinstance(inner, int) and min(tall, m) * min(most, units) * unit(dtype) * inner < 2 * LEAST_WORK:
             break
