@@ -21,29 +21,26 @@ from flowc.ir.loops import Alloc, Barrier, Expr, For, If, Let, Load, NestPlan, S
 from flowc.ir.op import Nest
 from flowc.ir.types import F16, F32, DType, TensorType
 from flowc.ops.constructors import contraction
+from flowc.ops.direct import Axes, Plan, is_panel, line_to_panels, padded, panel_size, panel_strides, slide
 from flowc.ops.inference import same_shapes
-from flowc.ops.tiles import ONE_SUM, TILED, ZERO, block_shape, blocks, over, part_of, serial, unit, var, vector
+from flowc.ops.tiles import ONE_SUM, TILED, ZERO, Spaces, block_shape, blocks, over, part_of, serial, unit, var, vector
 from flowc.ops.windows import (
     WindowAxis,
-    elements_inside,
     image_dims,
     image_place,
     known,
-    padded_copy,
     places_inside,
     scatter_windows,
     window_axes,
     windows_of,
     within,
 )  # fmt: skip
+from flowc.structs import replace
 
 ATTRS = {"strides": (1, 1), "padding": "SAME", "dilations": (1, 1)}
-BY_TILES = "register tiles along the window, no copy of the images' windows"
 MOST_CHUNKS = 16  # parts of a batch whose filter gradients are summed apart, whatever the number of threads: results never depend on it
 LINE = 16  # pixels of an image that are turned, and weights of a filter that are added up, at a time
 LEAST_TURNED, TURNED = 8, 1 << 18  # channels, at least, and elements, at most, of images that are turned for the gradient to a filter
-Plan = tuple[list[Statement], list[tuple[str, DType, Dim]]]
-Axes = tuple[WindowAxis, WindowAxis]  # rows and columns
 
 
 def _axes(name: str, x: Shape, filter: Shape, strides: Any, padding: str, dilations: Any) -> Axes:
@@ -92,107 +89,30 @@ def _filter_grad(x: Any, ct: Any, like: Any, **attrs: Any) -> Any:
 # loops
 
 
-def _padded(plan: Plan, source: str, dtype: DType, shape: Shape, axes: Axes, target: str) -> str:
-    """The buffer that holds the images with zeros around them: a workspace, or the images' own where no zeros are needed."""
-    batch, height, width, channels = shape
-    before, padded = (axes[0].before, axes[1].before), (axes[0].padded, axes[1].padded)
-    if padded == (height, width):
-        return source
-    plan[0].extend((padded_copy(target, source, dtype, batch, height, width, channels, before, padded), Barrier()))
-    plan[1].append((target, dtype, product((batch, *padded, channels))))
-    return target
-
-
-def _panels(plan: Plan, source: str, dtype: DType, lines: Dim, channels: Dim, target: str) -> tuple[str, dict[str, Expr]]:
-    """The filter as a tile's right operand, [lines, channels out], and the tile's strides in it: in panels of 64 bytes where it is wider."""
-    if _is_panel(channels, dtype):
-        return source, _panel_strides(lines, channels, dtype)
-    plan[0].extend((over((("line", extent(lines)),), (_line_to_panels(target, source, ZERO, ZERO, dtype, lines, channels),)), Barrier()))
-    plan[1].append((target, dtype, _panel_size(lines, channels, dtype)))
-    return target, _panel_strides(lines, channels, dtype)
-
-
-def _is_panel(channels: Dim, dtype: DType) -> bool:
-    """Whether lines of so many channels are a panel as they lie."""
-    return isinstance(channels, int) and channels <= unit(dtype)
-
-
-def _panel_strides(lines: Dim, channels: Dim, dtype: DType) -> dict[str, Expr]:
-    """A tile's strides in panels of so many lines."""
-    width = index(unit(dtype))
-    if _is_panel(channels, dtype):
-        return {"b_unit": width, "b_column": index(1), "b_inner": extent(channels)}
-    return {"b_unit": extent(lines) * width, "b_column": index(1), "b_inner": width}
-
-
-def _panel_size(lines: Dim, channels: Dim, dtype: DType) -> Dim:
-    return dims.ceildiv(channels, unit(dtype)) * unit(dtype) * lines
-
-
-def _line_to_panels(target: str, source: str, to: Expr, at: Expr, dtype: DType, lines: Dim, channels: Dim) -> Statement:
-    """Copies `line` of the lines that begin at `at` in `source` into the panels that begin at `to`."""
-    line, panel, n, width = var("line"), var("panel"), extent(channels), unit(dtype)
-    copy = Store(target, to + (panel * extent(lines) + line) * width + var("j"), Load(source, at + line * n + panel * width + var("j"), dtype))
-    return serial("panel", blocks(channels, width), vector("j", part_of(n, panel * width, width), copy))
-
-
-def _slide(plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim]) -> None:
-    """The tiles of a convolution of padded images: each holds consecutive places of a row, and a block of the channels out.
-
-    All places of an image share a panel of the filter, which stays in the cache meanwhile. The window's rows that lie in the padding are left out
-    of the sums.
-    """
-    (down, along), (ci, co) = axes, channels
-    height, width, padded = down.places, along.places, (down.padded, along.padded)
-    if down.window == along.window == down.stride == along.stride == 1 and (height, width) == padded:
-        height, width, padded = 1, height * width, (1, height * width)  # one long row: no tile is cut short at a row's end
-    rows, columns = block = block_shape(width, co, dtype, product((batch, height)))
-    column, channel = var("column_block") * rows, var("channel_block") * columns
-    window_line, n, wide = extent(along.window) * extent(ci), extent(co), extent(ci)
-    filter, lines = _panels(plan, filter, dtype, product((down.window, along.window, ci)), co, f"{out}_panels")
-    first = var("channel_block") * (columns // unit(dtype)) * lines["b_unit"]
-    b_outer, line = window_line * lines["b_inner"], var("row") * down.stride
-    lets: tuple[Let, ...] = ()
-    window_rows = extent(down.window)
-    if down.padding != 0:
-        lets = elements_inside("skipped", "window_rows", down, line)
-        line, first, window_rows = line + var("skipped"), first + var("skipped") * b_outer, var("window_rows")
-    tile = Tile(
-        out=out, a=image, b=filter, out_at=image_place(var("image"), var("row"), column, height, width, co) + channel,
-        a_at=image_place(var("image"), line, column * along.stride, padded[0], padded[1], ci), b_at=first,
-        rows=part_of(extent(width), column, rows), columns=part_of(n, channel, columns), outer=window_rows, inner=window_line,
-        out_row=n, a_row=index(along.stride) * wide, a_outer=extent(padded[1]) * wide, a_inner=index(1), b_outer=b_outer,
-        accumulate=ZERO, dtype=dtype, block=block, **lines,  # type: ignore[arg-type]
-    )  # fmt: skip
-    places_of = (("row", extent(height)), ("column_block", blocks(width, rows)))
-    plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (*lets, tile)))
-
-
 def _correlated(
-    plan: Plan, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim],
+    before: list[Statement], spaces: Spaces, out: str, image: str, filter: str, dtype: DType, batch: Dim, axes: Axes, channels: tuple[Dim, Dim],
     direct: bool, is_gradient: bool = False,
 ) -> NestPlan:  # fmt: skip
-    """The convolution of images that are not padded yet, after what `plan` prepares: the direct sum, or a form with fewer multiplications.
+    """The convolution of images that are not padded yet: the direct sum, or a form with fewer multiplications.
 
-    direct: the direct sum; is_gradient: to the images, in training, where a batch that is known at run time only is hardly ever small.
+    before, spaces: what prepares the filter, and its workspaces; direct: the direct sum, along rows; is_gradient: to the images, in training, where
+    a batch that is known at run time only is hardly ever small.
     """
     from flowc.ops import image_tiles, transformed
 
-    sums: Plan = ([], [])
     (down, along), (ci, co) = axes, channels
-    padded = _padded(sums, image, dtype, (batch, down.size, along.size, ci), axes, f"{out}_padded")
-    _slide(sums, out, padded, filter, dtype, batch, axes, channels)
-    found = NestPlan(tuple(sums[0]), tuple(sums[1]), BY_TILES)
     choice = None if direct else transformed.chosen(axes, channels, dtype, batch, ci, often_few=not is_gradient)
-    if choice is not None:
-        images = image_tiles.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
-        if choice.few is not None:
-            statements, spaces = choice.few.slide(out, images, filter, batch, known(co))
-            found = NestPlan(tuple(statements), tuple(spaces), choice.few.how)
-        found = transformed.by_batch(batch, found, choice, *choice.method.slide(out, images, filter, batch, known(co)))
-    elif padded != image:
-        del plan[0][1:]  # the two preparations do not wait for each other
-    return NestPlan((*plan[0], *found.statements), (*plan[1], *found.workspaces), found.how)
+    if choice is None:
+        found = slide(out, image, filter, dtype, batch, axes, channels, before, direct, often_few=not is_gradient)
+        return replace(found, workspaces=(*spaces, *found.workspaces))
+    images = image_tiles.Images.of(image, (batch, down.size, along.size, ci), (down.before, along.before))
+    if choice.few is not None:
+        statements, own = choice.few.slide(out, images, filter, batch, known(co))
+        small = NestPlan(tuple(statements), tuple(own), choice.few.how)
+    else:
+        small = slide(out, image, filter, dtype, batch, axes, channels, along=True)
+    found = transformed.by_batch(batch, small, choice, *choice.method.slide(out, images, filter, batch, known(co)))
+    return NestPlan((*before, *([Barrier()] if before else []), *found.statements), (*spaces, *found.workspaces), found.how)
 
 
 def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: TensorType, attrs: dict[str, Any], direct: bool = False) -> NestPlan:
@@ -200,7 +120,7 @@ def _conv2d_nest(inputs: list[str], out: str, types: list[TensorType], result: T
     rows, columns = _axes("conv2d", x, filter, **attrs)
     if result.dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain(inputs, out, result, x, filter, rows, columns),), how=ONE_SUM)
-    return _correlated(([], []), out, inputs[0], inputs[1], result.dtype, x[0], (rows, columns), (filter[2], filter[3]), direct)
+    return _correlated([], [], out, inputs[0], inputs[1], result.dtype, x[0], (rows, columns), (filter[2], filter[3]), direct)
 
 
 def _plain(inputs: list[str], out: str, result: TensorType, x: Shape, filter: Shape, rows: WindowAxis, columns: WindowAxis) -> Statement:
@@ -236,13 +156,15 @@ def _input_grad_nest(inputs: list[str], out: str, types: list[TensorType], resul
     rows, columns = _axes("conv2d_input_grad", x, filter, **attrs)
     if result.dtype not in TILED or {rows.stride, columns.stride, rows.dilation, columns.dilation} != {1}:
         return NestPlan((_plain_input_grad(inputs, out, result, ct, filter, rows, columns),), how=ONE_SUM)
-    plan: Plan = ([], [])
     turned = inputs[0]
+    before: list[Statement] = []
+    spaces: Spaces = []
     if filter[:2] != (1, 1) or 1 not in filter[2:]:
         turned = f"{out}_turned"
-        plan[0].extend((_turned(turned, inputs[0], result.dtype, filter), Barrier()))
-        plan[1].append((turned, result.dtype, product(filter)))
-    return _correlated(plan, out, inputs[1], turned, result.dtype, ct[0], (rows.turned, columns.turned), (filter[3], filter[2]), direct, is_gradient=True)
+        before.append(_turned(turned, inputs[0], result.dtype, filter))
+        spaces.append((turned, result.dtype, product(filter)))
+    axes, channels = (rows.turned, columns.turned), (filter[3], filter[2])
+    return _correlated(before, spaces, out, inputs[1], turned, result.dtype, ct[0], axes, channels, direct, is_gradient=True)
 
 
 def _turned(target: str, source: str, dtype: DType, filter: Shape) -> Statement:
@@ -289,7 +211,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     if dtype not in TILED or (rows.dilation, columns.dilation) != (1, 1):
         return NestPlan((_plain_filter_grad(inputs, out, result, x, ct, rows, columns),), how=ONE_SUM)
     plan: Plan = ([], [])
-    image = _padded(plan, inputs[0], dtype, x, (rows, columns), f"{out}_padded")
+    image = padded(plan, inputs[0], dtype, x, (rows, columns), f"{out}_padded")
     parts, chunks, batch = f"{out}_parts", dims.minimum(x[0], MOST_CHUNKS), extent(x[0])
     plan[1].append((parts, dtype, chunks * product(filter)))
     size, (first, last) = extent(product(filter)), (var("chunk") + i for i in (0, 1))
@@ -404,12 +326,12 @@ class _Sums(NamedTuple):
         pixels = vector("pixel", part_of(extent(area), var("pixel_block") * LINE, LINE), turn)
         statements: list[Statement] = [serial("pixel_block", blocks(area, LINE), serial("c", wide, pixels))]
         right, b_at = self.change, change
-        if not _is_panel(co, dtype):
-            size = _panel_size(places, co, dtype)
+        if not is_panel(co, dtype):
+            size = panel_size(places, co, dtype)
             right, b_at = f"{self.out}_panels", var("chunk") * extent(size)
             plan[1].append((right, dtype, self.chunks * size))
-            statements.append(serial("line", extent(places), _line_to_panels(right, self.change, b_at, change, dtype, places, co)))
-        i, j, lines = var("i"), var("j"), _panel_strides(places, co, dtype)
+            statements.append(serial("line", extent(places), line_to_panels(right, self.change, b_at, change, dtype, places, co)))
+        i, j, lines = var("i"), var("j"), panel_strides(places, co, dtype)
         inside, (row, column), over_rows, over_columns = self.inside()
         pixel = own + ((i + row * self.rows.stride) * line + (j + column * self.columns.stride))
         tile = self.tile(

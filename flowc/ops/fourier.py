@@ -22,8 +22,8 @@ from flowc.ir.dims import Dim
 from flowc.ir.loops import Barrier, Expr, For, Let, Load, Statement, Store, Tile, extent, index, select
 from flowc.ir.types import F32
 from flowc.ops.frequencies import FREQUENCIES, SCALE, SIZE, Rows, Seen, Spectrum, block_of, filled, from_frequencies, of_images, to_frequencies
-from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, divided
-from flowc.ops.tiles import ZERO, blocks, larger, over, part_of, serial, smaller, unit, var, vector
+from flowc.ops.image_tiles import Channels, Images, Tiles, divided
+from flowc.ops.tiles import ZERO, Spaces, blocks, larger, over, part_of, serial, smaller, unit, var, vector
 from flowc.ops.windows import WindowAxis, image_place, known
 from flowc.structs import Struct
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from flowc.ir.dims import Dim, Shape, ceildiv, floordiv, maximum, minimum
 from flowc.ir.loops import Expr, Let, Statement, index
-from flowc.ir.types import F32, DType
+from flowc.ir.types import F32
 from flowc.ops.tiles import ZERO, unit, var
 from flowc.ops.windows import known
 from flowc.structs import Struct
-
-Spaces = list[tuple[str, DType, Dim]]  # workspaces: name, dtype, size
 
 
 class Images(Struct):
@@ -75,4 +73,4 @@ class Tiles:
         ]  # fmt: skip
 
 
-__all__ = ["Channels", "Images", "Spaces", "Tiles", "divided", "pitch"]
+__all__ = ["Channels", "Images", "Tiles", "divided", "pitch"]

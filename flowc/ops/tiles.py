@@ -26,6 +26,7 @@ SUPPOSED_ROWS = 128  # a symbolic extent, where a choice must be made before it 
 TILED = (F32, F64)
 ONE_SUM = "one sum for each element"  # how plain loops are described
 ZERO = index(0)
+Spaces = list[tuple[str, DType, Dim]]  # workspaces: name, dtype, size
 
 
 def var(name: str) -> Var:
@@ -76,11 +77,11 @@ def block_shape(rows: Dim, columns: Dim, dtype: DType, count: Dim = 1, wide: boo
         else:
             tall //= 2
     if isinstance(rows, int):
-        tall = min(rows, -(-_part(rows, tall) // LEAST_ROWS) * LEAST_ROWS)
-    return max(tall, 1), max(_part(units, most), 1) * unit(dtype)
+        tall = min(rows, -(-equal_part(rows, tall) // LEAST_ROWS) * LEAST_ROWS)
+    return max(tall, 1), max(equal_part(units, most), 1) * unit(dtype)
 
 
-def _part(size: int, most: int) -> int:
+def equal_part(size: int, most: int) -> int:
     """The size of equal parts of at most `most`."""
     parts = max(-(-size // most), 1)
     return -(-size // parts)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 
 from flowc.config import settings
-from flowc.ir import dims
 from flowc.ir.dims import Dim
-from flowc.ir.loops import Barrier, For, NestPlan, Statement, extent
+from flowc.ir.loops import NestPlan, Statement
 from flowc.ir.types import F32, DType
+from flowc.ops import direct
 from flowc.ops.fourier import Fourier
-from flowc.ops.image_tiles import Spaces
+from flowc.ops.tiles import Spaces
 from flowc.ops.windows import WindowAxis, known
 from flowc.ops.winograd import FewTiles, Winograd
 from flowc.ops.winograd_form import form_of
@@ -93,26 +93,9 @@ def _with_few(best: Method, once: float, few: FewTiles | None, direct: int) -> C
 
 
 def by_batch(batch: Dim, small: NestPlan, choice: Choice, statements: list[Statement], workspaces: Spaces) -> NestPlan:
-    """The statements of the chosen form for batches that are large enough, `small` for smaller ones: loops that are not used have no iterations."""
-    how, least = choice.method.how, choice.least
-    if isinstance(batch, int) or least <= 1:
-        return NestPlan(tuple(statements), tuple(workspaces), how)
-    few = dims.minimum(dims.floordiv(least - 1, dims.maximum(batch, 1)), 1)
-    plans = _where(few, small), _where(1 - few, NestPlan(tuple(statements), tuple(workspaces)))
-    return NestPlan(
-        (*plans[0].statements, *plans[1].statements), (*plans[0].workspaces, *plans[1].workspaces),
-        f"{how}; for fewer than {least} images {small.how}",
-    )  # fmt: skip
-
-
-def _where(flag: Dim, plan: NestPlan) -> NestPlan:
-    """A plan that does nothing, and needs no memory, where `flag` is 0, and is as it was where that is 1."""
-
-    def part(s: Statement) -> Statement:
-        assert isinstance(s, For | Barrier), "all else stands in parallel loops"
-        return replace(s, stop=s.stop * extent(flag)) if isinstance(s, For) else s
-
-    return replace(plan, statements=tuple(map(part, plan.statements)), workspaces=tuple((name, dtype, size * flag) for name, dtype, size in plan.workspaces))
+    """The statements of the chosen form for batches that are large enough, `small` for smaller ones."""
+    large = NestPlan(tuple(statements), tuple(workspaces), choice.method.how)
+    return large if isinstance(batch, int) or choice.least <= 1 else direct.by_batch(batch, choice.least, small, large)
 
 
 __all__ = ["Choice", "by_batch", "chosen"]

@@ -16,8 +16,8 @@ from typing import Any
 from flowc.ir.dims import Dim, minimum
 from flowc.ir.loops import Alloc, Barrier, Expr, If, Let, Load, Statement, Store, Tile, extent, index, lift, select
 from flowc.ir.types import F32
-from flowc.ops.image_tiles import Channels, Images, Spaces, Tiles, divided, pitch
-from flowc.ops.tiles import ZERO, over, part_of, serial, unit, var, vector
+from flowc.ops.image_tiles import Channels, Images, Tiles, divided, pitch
+from flowc.ops.tiles import ZERO, Spaces, over, part_of, serial, unit, var, vector
 from flowc.ops.windows import image_place, within
 from flowc.ops.winograd_form import Form, Matrix, transform, transposed
 from flowc.structs import Struct

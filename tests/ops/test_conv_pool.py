@@ -14,6 +14,7 @@ from flowc.ir.text import parse_function
 from flowc.ir.types import F32, TensorType
 from flowc.lower.count import count
 from flowc.lower.program import plan
+from flowc.ops.direct import ACROSS, ALONG, LEAST_IMAGES
 from flowc.runtime.executable import build
 from flowc.transforms.pipeline import optimize
 from tests.loop_evaluator import run_nest, traced_nest
@@ -83,6 +84,10 @@ GEOMETRIES = [
     ((1, 8, 9, 1), (2, 3, 1, 2), (2, 1), "VALID", (2, 2)),
     ((19, 3, 2, 1), (2, 2, 1, 2), (1, 1), "SAME", (1, 1)),
     ((1, 2, 16, 1), (1, 3, 1, 33), (1, 1), "SAME", (1, 1)),
+    ((9, 5, 4, 8), (3, 3, 8, 19), (1, 1), "SAME", (1, 1)),  # from here on across images, where there is padding
+    ((30, 6, 5, 4), (5, 5, 4, 3), (2, 1), "SAME", (1, 1)),
+    ((8, 4, 6, 11), (3, 2, 11, 7), (1, 1), "VALID", (1, 1)),
+    ((57, 2, 1, 8), (4, 3, 8, 5), (1, 2), "SAME", (1, 1)),
 ]
 IDS = ["-".join("x".join(map(str, p)) if isinstance(p, tuple) else p for p in g) for g in GEOMETRIES]
 
@@ -166,14 +171,56 @@ def test_sums_leave_out_rows_of_padding_and_those_over_places_columns_too(op, ro
     assert count(kernel, {}).flops - (3 * 25 * 8 * 16 if op == "conv2d_filter_grad" else 0) == 2 * 3 * rows * columns * 8 * 16  # the batch's parts join
 
 
+@pytest.mark.parametrize(("op", "rows", "columns"), [("conv2d", 24, 24), ("conv2d_input_grad", 24, 24)])
+def test_sums_across_images_leave_out_columns_of_padding_too(op, rows, columns):
+    x, filter, ct = f"f32[{LEAST_IMAGES}, 6, 6, 8]", "f32[5, 5, 8, 16]", f"f32[{LEAST_IMAGES}, 6, 6, 16]"
+    operands, result = {"conv2d": ("x, f", ct), "conv2d_input_grad": ("f, ct, x", x)}[op]
+    f = parse_function(f"def main(x: {x}, f: {filter}, ct: {ct}):\n    y: {result} = {op}({operands})\n    return y\n")
+    with override(convolution="direct"):
+        (kernel,) = plan(optimize(f)).kernels
+    assert count(kernel, {}).flops == 2 * LEAST_IMAGES * rows * columns * 8 * 16
+    assert not any("padded" in buffer.name for buffer in kernel.buffers), "no image is copied"
+
+
+@pytest.mark.parametrize("strides", ["1, 1", "2, 1"])
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_a_batch_known_at_run_time_has_loops_for_few_images_and_for_many_with_the_same_bits(dtype, strides):
+    """An image's result is the same in any batch."""
+    text = f"def main(x: {dtype}[b, 7, 6, 8], f: {dtype}[3, 3, 8, 20]):\n    y: {dtype}[b, RESULT, 20] = conv2d(x, f, strides=({strides}))\n    return y\n"
+    with override(convolution="direct"):
+        program = build(parse_function(text.replace("RESULT", "7, 6" if strides == "1, 1" else "4, 6")))
+    (kernel,) = program.kernels
+    assert kernel.how.startswith(f"{ACROSS}; for fewer than {LEAST_IMAGES} images {ALONG}")
+    rng = np.random.default_rng(4)
+    x, filter = (rng.standard_normal(shape).astype(dtype.replace("f", "float")) for shape in ((61, 7, 6, 8), (3, 3, 8, 20)))
+    whole = program.run([x, filter])[0]
+    np.testing.assert_allclose(whole, defined_conv2d(x, filter, tuple(map(int, strides.split(", "))), "SAME", (1, 1)), rtol=1e-4, atol=1e-4)
+    for images in (0, 1, LEAST_IMAGES - 1, LEAST_IMAGES, 28, 29, 56):
+        np.testing.assert_array_equal(program.run([x[:images], filter])[0], whole[:images])
+
+
+@pytest.mark.parametrize(("x", "filter", "attrs"), [
+    ("f32[b, 7, 6, 8]", "f32[3, 3, 8, 20]", 'padding="VALID"'),  # nothing to leave out
+    ("f32[b, 7, 6, 6]", "f32[3, 3, 6, 20]", ""),  # lines of a window are short
+    ("f32[7, 7, 6, 8]", "f32[3, 3, 8, 20]", ""),  # few images
+])  # fmt: skip
+def test_other_sums_run_along_rows(x, filter, attrs):
+    batch, shape = x[4:].split(",")[0], "5, 4" if attrs else "7, 6"
+    text = f"def main(x: {x}, f: {filter}):\n    y: f32[{batch}, {shape}, 20] = conv2d(x, f, {attrs})\n    return y\n"
+    with override(convolution="direct"):
+        (kernel,) = plan(optimize(parse_function(text))).kernels
+    assert kernel.how == ALONG
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("convolution", ["direct", "winograd", "fourier"])
 @pytest.mark.parametrize(("operand", "at"), [(0, (0, 0, 3, 1)), (0, (1, 13, 13, 0)), (1, (0, 0, 1, 1)), (1, (2, 4, 1, 1)), (2, (1, 13, 0, 2))])
+@pytest.mark.parametrize("batch", [2, LEAST_IMAGES])
 @np.errstate(all="ignore")
-def test_no_nan_or_infinity_is_lost(operand, at, convolution, bad):
+def test_no_nan_or_infinity_is_lost(operand, at, batch, convolution, bad):
     """Whatever it takes part in is not finite. Direct sums of a pixel that is none give no more such results; elsewhere the zeros of the padding,
     and the other pixels of a tile, may meet it as well."""
-    arrays = [np.ones(shape, np.float32) for shape in ((2, 14, 14, 8), (5, 5, 8, 16), (2, 14, 14, 16))]
+    arrays = [np.ones(shape, np.float32) for shape in ((batch, 14, 14, 8), (5, 5, 8, 16), (batch, 14, 14, 16))]
     arrays[operand][at] = bad
     x, filter, ct = (f"f32[{', '.join(map(str, a.shape))}]" for a in arrays)
     lines = f"y: {ct} = conv2d(x, f); g: {x} = conv2d_input_grad(f, ct, x); d: {filter} = conv2d_filter_grad(x, ct, f); return y, g, d".split("; ")
