@@ -1,8 +1,8 @@
 """Programs compiled by another process, which leaves them in the cache folder, while this one goes on.
 
-    job = request(f)        # None where this process has to compile it itself
-    job.is_over()           # whether the other process is done with it
-    job.wait()              # until it is; then the program is in the cache, or could not be compiled there
+    job = request(f, "auto", folder)    # None where this process has to compile it itself
+    job.is_over()                       # whether the other process is done with it
+    job.wait()                          # until it is; then the program is in the folder, or could not be compiled there
 
 The process imports Numba while the first Functions come, compiles the last one first (a program that starts runs its initializers before it
 trains), and ends when nothing has come for a while. Where this process ends first, what it has asked for is still finished, and the next process
@@ -110,16 +110,15 @@ _service: _Service | None = None
 _lock = threading.Lock()  # of who asks
 
 
-def request(f: Function) -> Job | None:
-    """Have a Function compiled, as the settings in force have it; None where no other process can do it."""
+def request(f: Function, convolution: str, folder: str | os.PathLike[str]) -> Job | None:
+    """Have a Function compiled into a cache folder; None where no other process can do it. convolution: as in the settings."""
     if ahead.cores() == 1 or os.name != "posix":
         return None
-    wanted = settings()
     try:
-        os.makedirs(wanted.cache_dir, exist_ok=True)
-        if not os.access(wanted.cache_dir, os.W_OK):
+        os.makedirs(folder, exist_ok=True)
+        if not os.access(folder, os.W_OK):
             return None
-        message = pickle.dumps((wanted.convolution, os.path.abspath(wanted.cache_dir), pack(f)))
+        message = pickle.dumps((convolution, os.path.abspath(folder), pack(f)))
     except (OSError, pickle.PicklingError, TypeError, AttributeError, RecursionError):
         return None
     with _lock:

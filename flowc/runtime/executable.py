@@ -88,11 +88,11 @@ class Executable(Shown):
 
     def __init__(self, f: Function, answers_early: bool = False) -> None:
         self.f = f
-        self.answers_early = answers_early
         wanted = settings()
         self.backend, self.convolution = wanted.backend, wanted.convolution
         self._folder = wanted.cache_dir
         self._is_checked = wanted.verify or not self.is_kept  # then every pass runs here, and is looked at
+        self.answers_early = answers_early and self.backend == "cpu" and not (self._is_checked or wanted.deterministic)
         self.lock = native.lock() if self.backend == "cpu" else threading.Lock()
         self.arena = Arena()
         self._bindings: OrderedDict[tuple[int, ...], Binding] = OrderedDict()
@@ -104,9 +104,7 @@ class Executable(Shown):
         self._made: tuple[Layout, Any] | None = None
         if self.backend != "interpret":
             self._made = self._find()
-            if self._made is None:
-                self._job = self._request()
-            if self._job is None:
+            if not self.answers_early:
                 self._finish()
 
     # the compiler's products
@@ -114,7 +112,8 @@ class Executable(Shown):
     @property
     def is_ready(self) -> bool:
         """Whether the program is there, so that nobody waits who runs it."""
-        return self._job is None or self._job.is_over()
+        job = self._job
+        return self._made is not None or (job is not None and job.is_over())
 
     @property
     def layout(self) -> Layout:
@@ -175,13 +174,15 @@ class Executable(Shown):
         own, self._object = found
         return own, self._object.entry
 
-    def _request(self) -> Job | None:
-        """Ask another process for the program, where runs may be answered without it meanwhile."""
-        if self.backend != "cpu" or self._is_checked or settings().deterministic or not self.answers_early:
-            return None
+    def _interim(self, args: Sequence[np.ndarray], fed: int, counter: np.ndarray | None) -> Interim | None:
+        """A call that does without the program, while another process compiles it; None where neither is possible, or better."""
         from flowc.runtime import background
+        from flowc.runtime.interim import interim
 
-        return background.request(self.f)
+        found = interim(self, args, fed, counter)
+        if found is not None and self._job is None:
+            self._job = background.request(self.f, self.convolution, self._folder)
+        return None if self._job is None else found
 
     def _finish(self) -> tuple[Layout, Any]:
         """The program, however long it takes."""
@@ -301,10 +302,8 @@ class Executable(Shown):
 
         counter: the one among those that counts the runs; compiled: no interim one.
         """
-        if not (compiled or self.is_ready):
-            from flowc.runtime.interim import interim
-
-            early = interim(self, args, fed, counter)
+        if self.answers_early and not (compiled or self.is_ready):
+            early = self._interim(args, fed, counter)
             if early is not None:
                 return early
         from flowc.runtime.prepared import Prepared

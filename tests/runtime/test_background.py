@@ -144,13 +144,21 @@ def test_who_gives_a_seed_gets_compiled_runs_only(early, seed):
 
 
 def test_deterministic_checked_and_other_back_ends_ask_nobody(early, monkeypatch):
-    monkeypatch.setattr(background, "request", lambda f: pytest.fail("a program is asked for"))
+    monkeypatch.setattr(background, "request", lambda *_: pytest.fail("a program is asked for"))
     text = "def f(x: f32[3]):\n    y: f32[3] = sinh(x)\n    return y"
     for changes in ({"deterministic": True}, {"verify": True}, {"backend": "interpret"}, {"backend": "python"}):
         with config.override(**changes):
             (y,) = build(parse_function(text), answers_early=True).run([np.float32([0, 1, 2])])
             np.testing.assert_allclose(y, np.sinh([0, 1, 2]), rtol=1e-6)
     build(parse_function(text)).run([np.float32([0, 1, 2])])  # nor does who does not say that NumPy may answer
+
+
+def test_a_loop_of_a_new_program_is_compiled_here(early, monkeypatch):
+    asked = []
+    monkeypatch.setattr(background, "request", lambda f, *_: asked.append(f))
+    state, _ = flowc.run_loop(lambda x: (x * 0.5 + 0.125, x), np.float32([1, 2]), 3)
+    np.testing.assert_allclose(state, [0.34375, 0.46875], rtol=1e-6)
+    assert not any(f.nodes for f in asked), "what reads the state afterwards is a program, too"
 
 
 def test_a_run_that_takes_long_is_not_made_twice(early, monkeypatch):
@@ -250,7 +258,8 @@ def test_values_count_while_they_are_needed():
 
 
 @pytest.mark.parametrize("what", ["time", "memory"])
-def test_what_would_take_too_long_or_too_much_is_compiled_first(early, monkeypatch, what):
+def test_what_would_take_too_long_or_too_much_is_compiled_first_and_here(early, monkeypatch, what):
+    monkeypatch.setattr(background, "request", lambda *_: pytest.fail("a program is asked for"))
     monkeypatch.setattr(interim, *(("LONGEST", 1e-9) if what == "time" else ("MEMORY", 0)))
     f = flowc.compile(lambda x: flowc.exp(x) * (7.0 if what == "time" else 9.0))
     f(np.ones(3, np.float32))
