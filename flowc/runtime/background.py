@@ -24,7 +24,7 @@ import threading
 from collections import deque
 
 from flowc.codegen import ahead
-from flowc.config import override, settings
+from flowc.config import override
 from flowc.ir.function import Function
 from flowc.ir.packed import pack, unpack
 
@@ -123,7 +123,7 @@ def request(f: Function, convolution: str, folder: str | os.PathLike[str]) -> Jo
         return None
     with _lock:
         for _ in range(2):  # the process may have ended since the last request
-            if _service is None and not _start():
+            if _service is None and not _start(folder):
                 return None
             assert _service is not None
             try:
@@ -144,10 +144,11 @@ def wait_until_compiled() -> None:
         job.wait()
 
 
-def _start() -> bool:
+def _start(folder: str | os.PathLike[str]) -> bool:
+    """Start the process, which has in `folder` what all programs need."""
     global _service
     # NumPy's own threads would spin on processors that are needed
-    environment = {**os.environ, "FLOWC_CACHE_DIR": os.path.abspath(settings().cache_dir), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "FLOWC_CACHE_DIR": os.path.abspath(folder), "OPENBLAS_NUM_THREADS": "1"}
     process = ahead.python(COMMAND, stdin=subprocess.PIPE, env=environment, process_group=0)
     if process is None:
         return False
@@ -218,7 +219,8 @@ def serve() -> None:
         elif waiting:
             number, message = waiting.pop()
             _compile(message)
-            answers.write(b"%d\n" % number)
+            with contextlib.suppress(OSError):  # who asked may be gone; what else was asked for is still done
+                answers.write(b"%d\n" % number)
         elif not unread:
             return
     while waiting:
@@ -240,4 +242,4 @@ def _compile(message: bytes) -> None:
         print(f"background: {error}", file=sys.stderr)
 
 
-__all__ = ["Job", "request", "serve"]
+__all__ = ["Job", "request", "serve", "wait_until_compiled"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import flowc
 from flowc import config
 from flowc.codegen import ahead
 from flowc.codegen import build as codegen
+from flowc.ir.packed import pack
 from flowc.ir.text import parse_function
 from flowc.runtime import background, interim
 from flowc.runtime.executable import build
@@ -305,6 +307,26 @@ def test_a_cold_process_imports_no_compiler_and_what_it_asked_for_is_there_for_t
     values_again, _ = run(folder, FLOWC_DETERMINISTIC="1")
     np.testing.assert_allclose(eval(values_again), eval(values), rtol=1e-6)
     assert sorted(folder.glob("*.run")) == programs, "both were found"
+
+
+@pytest.mark.slow
+def test_the_other_process_does_all_that_was_asked_for_when_nobody_reads_its_answers(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    environment = {k: v for k, v in os.environ.items() if k not in ("FLOWC_VERIFY", "FLOWC_DETERMINISTIC")} | {"FLOWC_CACHE_DIR": str(folder)}
+    process = subprocess.Popen([sys.executable, "-c", background.COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT)
+    service = background._Service(process)
+    service.output.close()
+    for op in ("sinh", "cosh", "tan"):
+        f = parse_function(f"def f(x: f32[3]):\n    y: f32[3] = {op}(x)\n    return y")
+        service.send(pickle.dumps(("auto", str(folder), pack(f))))
+    for _ in range(600):  # all are compiled before it knows that nothing more will come
+        if len(list(folder.glob("*.run"))) == 3:
+            break
+        time.sleep(0.1)
+    assert len(list(folder.glob("*.run"))) == 3
+    service.input.close()
+    assert process.wait(60) == 0
 
 
 @pytest.mark.slow
