@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
 
 from flowc.codegen import ahead
 from flowc.config import override
@@ -39,25 +40,28 @@ _HEAD = struct.Struct("=QQ")  # before each Function: how many bytes it has, and
 
 
 class Job:
-    """A Function on its way. ended: whether the other process has said so, or is gone."""
+    """A Function on its way, until the other process has said that it is done, or is gone."""
 
     def __init__(self, service: _Service) -> None:
         self._service: _Service | None = service
-        self.ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether that is known here already."""
+        return self._service is None
 
     def is_over(self) -> bool:
         """Whether there is nothing to wait for; costs a system call while there is."""
-        if not self.ended and self._service is not None:
-            self._service.listen(self, 0.0)
+        if (service := self._service) is not None:
+            service.listen(self, 0.0)
         return self.ended
 
     def wait(self) -> None:
         """Return once it is over."""
-        while not self.ended and self._service is not None:
-            self._service.listen(self, None)
+        while (service := self._service) is not None:
+            service.listen(self, None)
 
     def end(self) -> None:
-        self.ended = True
         self._service = None
 
 
@@ -213,9 +217,7 @@ def serve() -> None:
                 signal.alarm(PATIENCE)
                 break
             unread += data
-            while len(unread) >= _HEAD.size and len(unread) >= (end := sum(_HEAD.unpack_from(unread)[:1]) + _HEAD.size):
-                waiting.append((_HEAD.unpack_from(unread)[1], bytes(unread[_HEAD.size : end])))
-                del unread[:end]
+            waiting.extend(_taken(unread))
         elif waiting:
             number, message = waiting.pop()
             _compile(message)
@@ -225,6 +227,17 @@ def serve() -> None:
             return
     while waiting:
         _compile(waiting.pop()[1])
+
+
+def _taken(unread: bytearray) -> Iterator[tuple[int, bytes]]:
+    """The numbers and Functions that are there as a whole, out of what has been read."""
+    while len(unread) >= _HEAD.size:
+        length, number = _HEAD.unpack_from(unread)
+        end = _HEAD.size + length
+        if len(unread) < end:
+            return
+        yield number, bytes(unread[_HEAD.size : end])
+        del unread[:end]
 
 
 def _compile(message: bytes) -> None:

@@ -14,6 +14,7 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -187,13 +188,20 @@ class Executable(Shown):
     def _finish(self) -> tuple[Layout, Any]:
         """The program, however long it takes."""
         if self._made is None:
-            with self._finishing, override(convolution=self.convolution, cache_dir=self._folder):
+            with self._finishing:
                 if self._job is not None:
                     self._job.wait()
-                    self._made, self._job = self._find(), None
                 if self._made is None:
-                    self._made = self._compile()
+                    with self._as_wanted():
+                        self._made = (self._find() if self._job is not None else None) or self._compile()
+                    self._job = None
         return self._made
+
+    def _as_wanted(self) -> AbstractContextManager[object]:
+        """The settings that the program was asked for with; they are the whole process's, so they are touched only where they have changed."""
+        now = settings()
+        same = (now.convolution, now.cache_dir) == (self.convolution, self._folder)
+        return nullcontext() if same else override(convolution=self.convolution, cache_dir=self._folder)
 
     def _compile(self) -> tuple[Layout, Any]:
         if self.backend == "python":

@@ -174,6 +174,19 @@ def test_a_run_that_takes_long_is_not_made_twice(early, monkeypatch):
     assert isinstance(plan.latest, Prepared)
 
 
+def test_waiting_for_a_program_leaves_other_threads_their_settings(early, monkeypatch, tmp_path):
+    f = flowc.compile(lambda x: flowc.expm1(x) - 2.0)
+    f(np.float32([0.5, 1.5]))
+    executable = f._inspected().executable
+    job, seen = executable._job, []
+    monkeypatch.setattr(job, "wait", lambda wait=job.wait: (seen.append(config.settings()), wait()))
+    with config.override(cache_dir=tmp_path / "another"):
+        here = config.settings()
+        assert executable.layout.results and executable.is_ready
+        assert seen == [here] and config.settings() is here
+    assert not (tmp_path / "another").exists(), "the program is kept where it was asked for"
+
+
 def test_a_process_that_goes_away_leaves_the_program_to_this_one(early):
     f = flowc.compile(lambda x: flowc.atan(x) * 3.0)
     x = np.float32([0.5, 1.5])
