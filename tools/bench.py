@@ -24,8 +24,9 @@ torch.compile, PyTensor and ONNX Runtime is installed in the peers' environment.
   python3 tools/bench.py viz                             how long drawing takes, beside its marks (viz --help)
 
 Before each chunk of a peer's steps comes a chunk of flowc's, and the ratio is taken from such neighbours, because the
-machine's speed drifts. Times are medians over the rounds with the middle half beside them. The first step counts building
-and compiling: cold is a process with an empty cache, warm a second process with the same cache. A start counts the interpreter
+machine's speed drifts. Times are medians over the rounds with the middle half beside them. The first step counts building, and
+compiling where it waits for that: cold is a process with an empty cache, warm a second process with the same cache. All that is
+timed later is compiled, and growth counts until that is so. A start counts the interpreter
 and NumPy's import, not what the benchmark itself imports and computes for its data. A contestant whose answers are not those
 of the workload gets no number.
 """
