@@ -14,6 +14,7 @@ from flowc.ir.dims import Dim, Sym
 from flowc.ir.op import Op
 from flowc.ir.types import TensorType, Type
 
+LARGE = 64 * 1024  # bytes: of a larger constant no pass sees more than its shape, and whether all elements are alike
 _SAMPLE = 64  # elements of an array that a hash looks at
 
 
@@ -35,6 +36,11 @@ class Value:
     @property
     def key(self) -> tuple[str, tuple[int, ...], bytes]:
         return self.array.dtype.str, self.array.shape, self.array.tobytes()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the elements are nothing that a pass computes with."""
+        return bool(self.array.nbytes > LARGE)
 
     @property
     def is_uniform(self) -> bool:

@@ -4,7 +4,7 @@
     unpack(data)        # prints as f does; its nodes know no lines of the user's
 
 Nodes stand in a row and name their operands by their places, so a deep Function takes no deep recursion. What a large constant holds decides
-nothing (`transforms.fold`), so its elements stay behind: weights of a hundred megabytes are a few bytes.
+nothing (`Value.is_large`), so its elements stay behind: weights of a hundred megabytes are a few bytes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 
 from flowc.ir.dims import Call, Sym
-from flowc.ir.function import CONSTANT, PARAM, Function
+from flowc.ir.function import PARAM, Function
 from flowc.ir.node import Node, Value
 from flowc.ir.op import OPS, Op
-
-LARGEST = 1 << 16  # bytes of a constant: of a larger one only the shape is told, and whether all elements are alike
 
 
 class _Pickler(pickle.Pickler):
@@ -69,12 +67,12 @@ def _function(name: str, params: Any, nodes: Any, results: Any, updates: Any) ->
 
 
 def _op(name: str) -> Op:
-    return {PARAM.name: PARAM, CONSTANT.name: CONSTANT}.get(name) or OPS[name]
+    return OPS[name]
 
 
 def _value(value: Value) -> tuple[Any, ...]:
     array = value.array
-    if array.nbytes <= LARGEST:
+    if not value.is_large:
         return Value, (array,)
     return _large, (array.dtype, array.shape, array.reshape(-1)[0] if value.is_uniform else None)
 

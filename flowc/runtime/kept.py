@@ -27,7 +27,6 @@ from flowc.ir.node import Node
 from flowc.ir.text import parse_dim, print_function
 from flowc.ir.types import DTYPES
 from flowc.runtime.layout import Layout, Result, Row
-from flowc.transforms.fold import is_large
 
 
 def key(f: Function) -> str:
@@ -36,7 +35,7 @@ def key(f: Function) -> str:
     for node in _constants(f):
         value, array = node.attrs["value"], node.attrs["value"].array
         hashed.update(repr((array.dtype.str, array.shape)).encode())
-        seen = array if not is_large(value) else array.reshape(-1)[:1] if value.is_uniform else array[:0]  # by the passes
+        seen = array if not value.is_large else array.reshape(-1)[:1] if value.is_uniform else array[:0]  # by the passes
         hashed.update(seen.tobytes())
     return hashed.hexdigest()[:40]
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from flowc.ir.function import CONSTANT, Builder, Function, rebuild
-from flowc.ir.node import Node, Value
+from flowc.ir.node import LARGE, Node, Value
 from flowc.ir.types import TensorType
-
-LIMIT = 64 * 1024  # bytes of an operand or a result: beyond, computing it each run costs less than carrying it
 
 
 def fold(f: Function) -> Function:
-    """`f` with constant applications evaluated; random ops, broadcasts and what is larger than LIMIT bytes stay.
+    """`f` with constant applications evaluated; random ops, broadcasts and what is larger than LARGE bytes stay,
+    which costs less to compute each run than to carry.
 
     So of larger constants no pass sees more than whether all their elements are one, and programs that differ in their values are the same.
     """
@@ -30,19 +29,14 @@ def _visit(b: Builder, node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return None
     if not isinstance(node.type, TensorType) or not all(isinstance(d, int) for d in node.tensor.dims):
         return None
-    if int(node.tensor.size) * node.tensor.dtype.size > LIMIT:  # type: ignore[arg-type]
+    if int(node.tensor.size) * node.tensor.dtype.size > LARGE:  # type: ignore[arg-type]
         return None
-    if any(is_large(n.attrs["value"]) for n in inputs):
+    if any(n.attrs["value"].is_large for n in inputs):
         return None
     with np.errstate(all="ignore"):
         value = node.op.eval(*(n.attrs["value"].array for n in inputs), **node.attrs)
     array = np.asarray(value, dtype=node.tensor.dtype.numpy)
     return uniform(b, Value(array)) or b.constant(array)
-
-
-def is_large(value: Value) -> bool:
-    """Whether a constant's elements are nothing that a pass computes with."""
-    return bool(value.array.nbytes > LIMIT)
 
 
 def uniform(b: Builder, value: Value) -> Node | None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 
 import flowc.ops  # noqa: F401 (Functions are made of them)
 from flowc.ir.function import Builder
-from flowc.ir.packed import LARGEST, pack, unpack
+from flowc.ir.node import LARGE
+from flowc.ir.packed import pack, unpack
 from flowc.ir.text import parse_function
 from flowc.ir.types import F32, F64
 from flowc.ir.verify import verify
@@ -55,7 +56,7 @@ def test_another_process_with_other_hashes_of_strings_reads_the_same_function():
 
 @pytest.mark.parametrize("make", [np.zeros, np.ones], ids=["zeros", "ones"])
 def test_a_large_constant_of_equal_elements_keeps_them(make):
-    array = make((LARGEST // 8 + 1,), np.float64)
+    array = make((LARGE // 8 + 1,), np.float64)
     value = unpack(pack(with_constant(array, F64))).nodes[0].attrs["value"]
     assert value.is_uniform and value.array.dtype == np.float64
     np.testing.assert_array_equal(value.array, array)
