@@ -13,7 +13,7 @@ import numpy as np
 from flowc.errors import ShapeError
 from flowc.ir.dims import Dim, Sym, substitute
 from flowc.ir.function import Function
-from flowc.ir.node import resolve
+from flowc.ir.node import Node, resolve
 from flowc.ir.types import TensorType, Type
 
 
@@ -37,14 +37,20 @@ def bind_extents(types: Sequence[Type], shapes: Sequence[tuple[int, ...]], exten
     return bound
 
 
+def last_users(f: Function) -> dict[Node, Node]:
+    """For each value that is no output, who needs it for the last time."""
+    last = {operand: node for node in f.nodes for operand in node.inputs}
+    for output in f.outputs:
+        last.pop(output, None)
+    return last
+
+
 def interpret(f: Function, args: Sequence[Any], extents: Mapping[str, int] | None = None) -> list[np.ndarray]:
     """Results and then the updates' new values of `f` on NumPy arrays. ShapeError where the arrays do not fit the params."""
     arrays = [np.asarray(a) for a in args]
     bound = bind_extents([p.type for p in f.params], [a.shape for a in arrays], extents)
     values: dict[Any, Any] = dict(zip(f.params, arrays, strict=True))
-    last = {operand: node for node in f.nodes for operand in node.inputs}  # who needs a value for the last time
-    for output in f.outputs:
-        last.pop(output, None)
+    last = last_users(f)
     with np.errstate(all="ignore"):
         for node in f.nodes:
             operands = [values[n] for n in node.inputs]

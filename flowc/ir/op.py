@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from flowc.errors import UndecidedError
-from flowc.ir.dims import Shape
+from flowc.ir.dims import Dim, Shape
 from flowc.ir.types import DType, TensorType, TupleType, Type
 from flowc.structs import Struct, field
 
@@ -116,6 +116,8 @@ class Op(Struct, eq=False):
     a single one where there is one operand; expand(e, *operands, **attrs): the composite's definition; title: the name that
     TensorFlow gives such nodes (`MatMul`). rows(has, *operands' types, **attrs): whether each row of the result, along its first axis, depends
     on that row alone of the operands that have rows (`has` says of each operand whether it does) and on all of the others; None: it never does.
+    work(result, *operands' types, **attrs): multiply-adds that `eval` makes, and elements that it copies for them; None: no more than one of each
+    element.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Op(Struct, eq=False):
     rank_free: bool = False
     random: bool = False
     rows: Callable[..., bool] | None = None
+    work: Callable[..., tuple[Dim, Dim]] | None = None
     like: tuple[int, ...] = ()  # operands of which only the shape matters, not the elements (a starred operand's place stands for all of its operands)
 
     def __post_init__(self) -> None:

@@ -172,12 +172,13 @@ def contraction(
     rank_free: bool = False,
     rows: Rule | None = None,
     like: tuple[int, ...] = (),
+    work: Rule | None = None,
 ) -> Op:
     """An op that sums products over an index (matmul, convolution); operands have one dtype out of `dtypes`.
 
     Without a `lowering` the scheduler spells the contraction itself, from the op's name.
     """
-    return _nested(Kind.CONTRACT, name, operands, shape, eval, vjp, doc, dtypes, None, attrs, lowering, title, rank_free, rows, like, False)
+    return _nested(Kind.CONTRACT, name, operands, shape, eval, vjp, doc, dtypes, None, attrs, lowering, title, rank_free, rows, like, False, work)
 
 
 def opaque(
@@ -205,7 +206,7 @@ def opaque(
 def _nested(
     kind: Kind, name: str, operands: tuple[str, ...], shape: Rule, eval: Rule, vjp: Rule, doc: str, dtypes: Sequence[DType], dtype: Rule | None,
     attrs: Mapping[str, Any] | None, lowering: Lowering | None, title: str, rank_free: bool, rows: Rule | None, like: tuple[int, ...],
-    random: bool,
+    random: bool, work: Rule | None = None,
 ) -> Op:  # fmt: skip
     def dtype_rule(*types: TensorType, **attrs: Any) -> DType:
         return one_dtype(name, types, dtypes)
@@ -213,7 +214,7 @@ def _nested(
     return define(
         Op(
             name, kind, operands, doc, eval, dtype=dtype or dtype_rule, shape=shape, attrs=attrs or {}, vjp=vjp, lowering=lowering,
-            title=title, rank_free=rank_free, rows=rows, like=like, random=random,
+            title=title, rank_free=rank_free, rows=rows, like=like, random=random, work=work,
         )
     )  # fmt: skip
 

@@ -338,5 +338,6 @@ matmul = contraction(
     vjp=_matmul_vjp,
     lowering=Nest(_matmul_nest),
     rows=_matmul_rows,
+    work=lambda result, x, y, transpose_a, transpose_b: (result.size * x.dims[-2 if transpose_a else -1], 0),
     doc="Matrix product over the last two axes, each operand transposed first where asked; leading axes broadcast.",
 )  # fmt: skip

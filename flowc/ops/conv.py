@@ -3,8 +3,7 @@
     v0: f32[b, 14, 14, 64] = conv2d(x, filter, padding="SAME")     # x: f32[b, 14, 14, 32], filter: f32[5, 5, 32, 64]
 
 Each of the three is linear in two operands, and the gradients of any one are the other two. The loops are register tiles over the
-padded image itself: no matrix of windows is ever built. Consecutive pixels of a row are rows of a tile, the channels out its columns, and the
-sum runs over the window's rows (outer) and over the pixels and channels of a window's row, which lie side by side (inner).
+images themselves (`direct`), no matrix of windows is ever built, or forms with fewer multiplications (`transformed`).
 """
 
 from __future__ import annotations
@@ -84,6 +83,12 @@ def _input_grad(filter: Any, ct: Any, like: Any, **attrs: Any) -> Any:
 def _filter_grad(x: Any, ct: Any, like: Any, **attrs: Any) -> Any:
     windows = windows_of(x, *_axes("conv2d_filter_grad", x.shape, like.shape, **attrs))
     return np.ascontiguousarray(np.tensordot(windows, ct, axes=([0, 1, 2], [0, 1, 2])).transpose(1, 2, 0, 3))
+
+
+def _work(filter: TensorType, places: TensorType) -> tuple[Dim, Dim]:
+    """Multiply-adds, and elements of the windows. places: what has an element for each place of a window and channel out."""
+    windows = product((*places.dims[:3], *filter.dims[:3]))
+    return windows * filter.dims[3], windows
 
 
 # loops
@@ -363,6 +368,7 @@ conv2d = contraction(
     vjp=lambda e, x, filter, y, ct, **attrs: (e.conv2d_input_grad(filter, ct, x, **attrs), e.conv2d_filter_grad(x, ct, filter, **attrs)),
     lowering=Nest(_conv2d_nest, partial(_conv2d_nest, direct=True)),  # a GPU's thread has no room for transformed tiles
     rows=lambda has, *types, **attrs: list(has) == [True, False],
+    work=lambda y, x, filter, **attrs: _work(filter, y),
     doc="Convolution (correlation, as in TensorFlow) of images [batch, height, width, in] with a filter [height, width, in, out].",
 )  # fmt: skip
 
@@ -373,6 +379,7 @@ conv2d_input_grad = contraction(
     vjp=lambda e, filter, ct, like, y, g, **attrs: (e.conv2d_filter_grad(g, ct, filter, **attrs), e.conv2d(g, filter, **attrs), None),
     lowering=Nest(_input_grad_nest, partial(_input_grad_nest, direct=True)),
     rows=lambda has, *types, **attrs: list(has) == [False, True, True],
+    work=lambda x, filter, ct, like, **attrs: _work(filter, ct),
     doc="The gradient of conv2d to its images, in the shape of `like`.",
 )  # fmt: skip
 
@@ -382,5 +389,6 @@ conv2d_filter_grad = contraction(
     eval=_filter_grad,
     vjp=lambda e, x, ct, like, y, g, **attrs: (e.conv2d_input_grad(g, ct, x, **attrs), e.conv2d(x, g, **attrs), None),
     lowering=Nest(_filter_grad_nest, partial(_filter_grad_nest, direct=True)),
+    work=lambda filter, x, ct, like, **attrs: _work(filter, ct),
     doc="The gradient of conv2d to its filter, in the shape of `like`.",
 )  # fmt: skip
