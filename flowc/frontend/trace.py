@@ -94,13 +94,13 @@ class Plan(Struct, frozen=False, eq=False):
         arrays = [plain(np.asarray(leaf), dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True)]
         shapes = tuple([a.shape for a in arrays])
         call = self.calls.get(shapes)
-        early = isinstance(call, Interim)
-        if call is None or (isinstance(call, Interim) and call.is_over()):
+        over = isinstance(call, Interim) and call.is_over()
+        if call is None or over:
             if len(self.calls) >= KEPT_CALLS:
                 self.calls.pop(next(iter(self.calls)))
             rest = [self.counter] if self.uses_counter else []
             counter = self.counter if self.uses_counter else None
-            call = self.calls[shapes] = self.executable.prepare([*arrays, *rest], len(arrays), counter, compiled=early)
+            call = self.calls[shapes] = self.executable.prepare([*arrays, *rest], len(arrays), counter, compiled=over)
         results = call(*arrays)
         self.latest = call
         return self.answer(results)

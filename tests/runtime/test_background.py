@@ -268,6 +268,7 @@ def test_a_convolution_counts_its_multiplications_and_the_windows_that_are_copie
 def test_values_count_while_they_are_needed():
     lines = "".join(f"    v{i + 1}: f32[n] = tanh(v{i})\n" for i in range(20))
     assert estimated(f"def f(v0: f32[n]):\n{lines}    return v20", n=1000)[1] == 2 * 4000
+    assert estimated(f"def f(v0: f32[n]):\n{lines}    return v20, v1, v2", n=1000)[1] == 4 * 4000, "results stay"
     lines += "".join(f"    s{i}: f32[n] = add(v{i}, v20)\n" for i in range(1, 20))
     assert estimated(f"def f(v0: f32[n]):\n{lines}    return {', '.join(f's{i}' for i in range(1, 20))}", n=1000)[1] > 20 * 4000
 
