@@ -60,10 +60,13 @@ def part_text(dtype: str, rows: int, vectors: int, cut: bool) -> str:
     loops = _loops(t, cut)
     ahead: _Ahead | None = None
     if not cut and vectors == VECTORS and rows > most_rows() - GROUPS_AHEAD:
+        lines = loops[1]
+        loops.insert(0, lines._replace(name="following", stop=t.choose(t.compare("sgt", to_come, "0"), lines.stop, "0"), b_ahead="%b_step"))
+        to_come = t.choose(t.compare("eq", "%a_inner", "1"), "0", to_come)  # such a sum asks for the next product's line by line
         held = [t.value(f"load i64, ptr {t.value(f'getelementptr i64, ptr %ahead, i64 {n}')}, align 8") for n in range(MOST_AHEAD + 1)]
         ahead = _Ahead(held[:-1], held[-1], rows, vectors * t.n)
         some_ahead = t.both(t.compare("ne", held[0], "0"), t.compare("eq", "%outer", "1"))
-        loops.insert(0, loops[0]._replace(name="fetching", stop=t.choose(some_ahead, loops[0].stop, "0")))
+        loops.insert(0, loops[1]._replace(name="fetching", stop=t.choose(some_ahead, loops[1].stop, "0")))
     with t.loop("product", "%count") as product:
         c_product, a_product = t.at("%c", t.mul(product, "%c_step")), t.at("%a", t.mul(product, "%a_step"))
         b_product = t.at("%b", t.mul(product, "%b_step"))
@@ -120,13 +123,15 @@ def part_text(dtype: str, rows: int, vectors: int, cut: bool) -> str:
 
 
 class _Loop(NamedTuple):
-    """A loop along the sum: so many terms in a turn, as long as the first of a turn's is below `stop`; a_inner and b_inner as it knows them."""
+    """A loop along the sum: so many terms in a turn, as long as the first of a turn's is below `stop`; a_inner and b_inner as it knows them.
+    b_ahead: how much further in `b` a line is asked for with each that is read."""
 
     name: str
     terms: int
     stop: str
     a_inner: str
     b_inner: str
+    b_ahead: str = ""
 
 
 class _Ahead(NamedTuple):
@@ -190,6 +195,10 @@ def _sum(
         if term:
             _fence(t)
         b = [t.load(t.at(b_place, place), mask) for place, mask in zip(places, masks, strict=True)]
+        if loop.b_ahead:
+            following = t.at(b_place, loop.b_ahead)
+            for place in places:
+                put(f"  call void @llvm.prefetch.p0(ptr {t.at(following, place)}, i32 0, i32 3, i32 1)")
         x = ""
         for number, (i, v) in enumerate(cells):
             if v == 0:

@@ -327,12 +327,24 @@ class _Ahead(NamedTuple):
     at: str
 
 
+def _parts(t: VectorText, rows: str, most: int) -> str:
+    """How many parts of at most `most` rows. Of several products all parts should be equal, even if that takes one or two more: then one call goes
+    through all products, and each product's part of `b` is read once (64 rows as 8 parts of 8, not as 4 of 11 and 2 of 10)."""
+    fewest = t.quotient(t.add(rows, str(most - 1)), str(most))
+    several = t.compare("sgt", "%count", "1")
+    parts = fewest
+    for more in (2, 1, 0):
+        number = t.add(fewest, str(more))
+        parts = t.choose(t.both(several, t.compare("eq", t.value(f"srem i64 {rows}, {number}"), "0")), number, parts)
+    return parts
+
+
 def _block(
     t: VectorText, dtype: str, c: str, a: _Left, b: _Right, rows: str, columns: str, outer: str, inner: str, adding: str, ahead: _Ahead
 ) -> None:  # fmt: skip
     """One block: its rows in equal parts (14 as 5, 5 and 4), and a part for each of these and each panel."""
     most, width = most_rows(), VECTORS * t.n
-    parts = t.quotient(t.add(rows, str(most - 1)), str(most))
+    parts = _parts(t, rows, most)
     least = t.quotient(rows, parts)
     longer = t.sub(rows, t.mul(least, parts))
     with t.loop("panel", columns, str(width)) as p:

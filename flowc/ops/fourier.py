@@ -8,10 +8,10 @@ frequencies say all: 130 complex products, where a window of 5 x 5 on 14 x 14 pl
 same with the cotangent in the window's place, summed over tiles. Sums round no more than those of a direct convolution.
 
 A thread takes a group of tiles through all steps, so that what lies between them stays in its caches; the filter's frequencies, which all
-groups read, are the only ones in memory. One `Tile` multiplies both parts of a frequency, [re im] @ [[re, -im], [im, re]]:
+groups read, are the only ones in memory. One `Tile` multiplies both parts of a frequency, [[re, im], [im, -re]] @ [re, im]:
 
-    tiles_in[frequency, tile, part, channel in] @ weights[frequency, channel in, (imaginary, real, -imaginary), channel out]
-                                                                              real times the last two, imaginary times the first two
+    tiles_in[frequency, (real, imaginary, -real), tile, channel in] @ weights[frequency, part, channel in, channel out]
+                         real results from the first two, imaginary ones from the last two
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from flowc.ops.windows import WindowAxis, image_place, known
 from flowc.structs import Struct
 
 SPACE = 1 << 19  # elements of a group's tiles and products: 2 MB; the fewer groups, the less often all of the filter is read
-MOST_TILES, FEWEST_GROUPS = 16, 4  # of a group; groups of a batch, if it has so many tiles
+MOST_TILES, FEWEST_GROUPS = 12, 4  # of a group, whose two parts are equal parts of a register tile's rows; groups of a batch, if it has so many tiles
 MOST_CHANNELS = 512  # of which two tiles are still in `SPACE`
 PIECES = 8  # of a gradient to the filter, whatever the number of threads: blocks of channels out, and chunks of the batch that are summed apart
 # What takes as long as how many multiplications of a direct sum, for each pair of channels: measured with 32 to 256 channels (Zen 5, 2 threads).
 PRODUCT_COST = 1.3  # a multiplication at a frequency, with its share of the transforms
-READ_COST, FAR_READ_COST = 12, 28  # a number of the transformed filter, which each group of tiles reads; where all are more than the last cache keeps
+READ_COST, FAR_READ_COST = 13.5, 31.5  # a number of the transformed filter, which each group of tiles reads; where all are more than the last cache keeps
 KEPT = 1 << 21  # numbers that it does: 8 MB
 WEIGHT_COST = 15_000  # a weight's transform, or that of its gradient
 
@@ -82,8 +82,8 @@ class Fourier(Struct):
     def cost(self) -> float:
         """Of an image, for each pair of channels, in multiplications of a direct sum."""
         tiles = math.prod(-(-n // axis.apart) for n, axis in zip(self.places, (self.rows, self.columns), strict=True))
-        (ci, co), numbers = self.channels, 3 * FREQUENCIES
-        read = numbers * (READ_COST if numbers * ci * co <= KEPT else FAR_READ_COST) / _most_tiles(2 * filled(ci), 2 * block_of(co))
+        (ci, co), numbers = self.channels, 2 * FREQUENCIES
+        read = numbers * (READ_COST if numbers * ci * co <= KEPT else FAR_READ_COST) / _most_tiles(3 * filled(ci), 2 * block_of(co))
         return tiles * (4 * FREQUENCIES * PRODUCT_COST + read)
 
     def batch_cost(self, is_gradient: bool) -> float:
@@ -108,15 +108,16 @@ class Fourier(Struct):
     def slide(self, out: str, images: Images, filter: str, batch: Dim, co: int) -> tuple[list[Statement], Spaces]:
         """The convolution of images with a filter [height, width, channels in, channels out], and its workspaces."""
         ci, tiles, part, wide = images.channels, self.tiles(batch), block_of(co), filled(images.channels)
-        group = Group(tiles, _most_tiles(2 * wide, 2 * part))
-        left, products = Spectrum("tiles_in", group.most, 2, wide), Spectrum("products", group.most, 2, part)
-        right = Spectrum(f"{out}_weights", ci, 3, part)
+        group = Group(tiles, _most_tiles(3 * wide, 2 * part))
+        here = var("here")
+        left, products = Spectrum("tiles_in", group.most, 3, wide, here * wide, wide), Spectrum("products", group.most, 2, part, here * part, part)
+        right = Spectrum(f"{out}_weights", ci, 2, part, index(ci * part), part)
         block, t = var("column_block"), var("t")
         tile = Tile(
-            out=products.buffer, a=left.buffer, b=right.buffer, out_at=ZERO, a_at=ZERO, b_at=block * right.size + part, rows=group.here,
-            columns=index(2 * part), outer=index(2), inner=index(ci), out_row=index(2 * part), a_row=index(2 * wide), a_outer=index(wide),
-            a_inner=index(1), b_unit=index(unit(F32)), b_column=index(1), b_outer=index(-part), b_inner=index(3 * part), accumulate=ZERO,
-            dtype=F32, block=(group.most, 2 * part), count=index(FREQUENCIES), out_step=index(products.step), a_step=index(left.step),
+            out=products.buffer, a=left.buffer, b=right.buffer, out_at=ZERO, a_at=ZERO, b_at=block * right.size, rows=here * 2,
+            columns=index(part), outer=index(2), inner=index(ci), out_row=index(part), a_row=index(wide), a_outer=left.part_step,
+            a_inner=index(1), b_unit=index(unit(F32)), b_column=index(1), b_outer=right.part_step, b_inner=index(part), accumulate=ZERO,
+            dtype=F32, block=(2 * group.most, part), count=index(FREQUENCIES), out_step=index(products.step), a_step=index(left.step),
             b_step=index(right.step),
         )  # fmt: skip
         first, (height, width) = block * part, self.places
@@ -133,7 +134,7 @@ class Fourier(Struct):
         rows = part_of(index(height), var("tile_y"), tiles.apart[0])
         back = from_frequencies("out", part, rows, product, products, products.at(0, t, 0), stored)
         body = (
-            left.space, group.over(*of_images(Channels.all_of(images), tiles, self.pixels, left, t, is_turned=False)),
+            Let(here.name, group.here), left.space, group.over(*of_images(Channels.all_of(images), tiles, self.pixels, left, t)),
             serial(block.name, blocks(co, part), products.space, tile, group.over(*back)),
         )  # fmt: skip
         space = (right.buffer, F32, -(-co // part) * right.size)
@@ -142,25 +143,25 @@ class Fourier(Struct):
     def filter_gradient(self, out: str, images: Images, changes: Images, batch: Dim) -> tuple[list[Statement], Spaces]:
         """The gradient to the filter; changes: the cotangent, as images. Chunks of the batch in parallel, and blocks of channels out."""
         ci, co, tiles, part, wide = images.channels, changes.channels, self.tiles(batch), block_of(changes.channels), filled(images.channels)
-        most = _most_tiles(2 * wide, 3 * part)
-        left, right = Spectrum("tiles_in", most, 2, wide), Spectrum("tiles_ct", most, 3, part)
-        sums, chunks = Spectrum(f"{out}_sums", ci, 2, part), _chunks(co)
+        most = _most_tiles(3 * wide, 2 * part)
+        left, right = Spectrum("tiles_in", most, 3, wide, index(wide), 3 * wide), Spectrum("tiles_ct", most, 2, part, index(part), 2 * part)
+        sums, chunks = Spectrum(f"{out}_sums", wide, 2, part, index(wide * part), part), _chunks(co)
         chunk, block, t = var("chunk"), var("column_block"), var("t")
         total, begin = extent(tiles.count), var("begin")
         here = smaller(var("end") - begin, most)
         tile = Tile(
-            out=sums.buffer, a=left.buffer, b=right.buffer, out_at=(chunk * -(-co // part) + block) * sums.size, a_at=ZERO, b_at=index(part),
-            rows=index(ci), columns=index(2 * part), outer=index(2), inner=here, out_row=index(2 * part), a_row=index(1), a_outer=index(wide),
-            a_inner=index(2 * wide), b_unit=index(unit(F32)), b_column=index(1), b_outer=index(-part), b_inner=index(3 * part),
-            accumulate=select(var("group") > 0, index(1), ZERO), dtype=F32, block=(ci, 2 * part), count=index(FREQUENCIES),
+            out=sums.buffer, a=left.buffer, b=right.buffer, out_at=(chunk * -(-co // part) + block) * sums.size, a_at=ZERO, b_at=ZERO,
+            rows=index(2 * wide), columns=index(part), outer=index(2), inner=here, out_row=index(part), a_row=index(1), a_outer=index(wide),
+            a_inner=index(3 * wide), b_unit=index(unit(F32)), b_column=index(1), b_outer=index(part), b_inner=index(2 * part),
+            accumulate=select(var("group") > 0, index(1), ZERO), dtype=F32, block=(2 * wide, part), count=index(FREQUENCIES),
             out_step=index(sums.step), a_step=index(left.step), b_step=index(right.step),
         )  # fmt: skip
         cotangents = Channels(changes, block * part, part_of(index(co), block * part, part), part)
         place = tiles.places_of(begin + t)
         each = (
             Let("begin", var("start") + var("group") * most),
-            serial(t.name, here, *place, *of_images(Channels.all_of(images), tiles, self.pixels, left, t, is_turned=False)),
-            serial(t.name, here, *place, *of_images(cotangents, tiles, self.changes, right, t, is_turned=True)), tile,
+            serial(t.name, here, *place, *of_images(Channels.all_of(images), tiles, self.pixels, left, t)),
+            serial(t.name, here, *place, *of_images(cotangents, tiles, self.changes, right, t)), tile,
         )  # fmt: skip
         groups = larger((var("end") - var("start") + (most - 1)) // most, 1)  # without any tile the sums are zero
         body = (
@@ -200,7 +201,7 @@ def _weights(target: Spectrum, filter: str, window: tuple[int, int], co: int) ->
         return [], Rows(filter, (i * (window[1] * ci) + c) * co + first, index(ci * co), ZERO, index(window[1]))
 
     lanes, at = part_of(index(co), first, most), block * target.size + target.at(0, c, 0)
-    made = to_frequencies("w", Seen(0, window[0]), row, lanes, most, co % most == 0, target, at, is_turned=True)
+    made = to_frequencies("w", Seen(0, window[0]), row, lanes, most, co % most == 0, target, at)
     return over(((c.name, index(ci)), (block.name, blocks(co, most))), made)
 
 

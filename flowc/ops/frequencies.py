@@ -36,12 +36,15 @@ class Seen(Struct):
 
 
 class Spectrum(Struct):
-    """`buffer[frequency, tile, part, channel]` of so many tiles (or lines of a filter) and channels, filled up."""
+    """`buffer[frequency, part, tile, channel]` of so many tiles (or lines of a filter) and channels, filled up: real and imaginary parts, and if
+    there are three also the real ones' negatives. `part_step`: from one part to the next, where a part's tiles do not lie side by side, or are fewer."""
 
     buffer: str
     tiles: int
     parts: int
     channels: int
+    part_step: Expr
+    tile_step: int
 
     @property
     def step(self) -> int:
@@ -57,7 +60,7 @@ class Spectrum(Struct):
         return Alloc(self.buffer, F32, size=self.size)
 
     def at(self, frequency: Operand, tile: Expr, part: int) -> Expr:
-        return lift(frequency, I64) * self.step + tile * (self.parts * self.channels) + part * self.channels
+        return lift(frequency, I64) * self.step + tile * self.tile_step + self.part_step * part
 
 
 def block_of(channels: int) -> int:
@@ -82,13 +85,12 @@ class Rows(Struct):
 
 
 def to_frequencies(
-    name: str, rows: Seen, row: Callable[[Expr], tuple[list[Let], Rows]], lanes: Expr, most: int, is_filled: bool, target: Spectrum, at: Expr, is_turned: bool
+    name: str, rows: Seen, row: Callable[[Expr], tuple[list[Let], Rows]], lanes: Expr, most: int, is_filled: bool, target: Spectrum, at: Expr
 ) -> list[Statement]:  # fmt: skip
     """The frequencies of a tile, in `lanes` channels of at most `most`.
 
     rows: those that may hold numbers; row(i): names, and where row i of these comes from; is_filled: there are `most` channels, a multiple of 16; at:
-    where in `target` the tile's numbers are. is_turned: three parts are stored, imaginary, real, -imaginary, of which the last two are the
-    conjugate and the first two i times the conjugate; else two, real and imaginary.
+    where in `target` the tile's numbers are.
     """
     bins, line, i, column = f"{name}_bins", f"{name}_line", var(f"{name}_row"), var(f"{name}_column")
     lets, source = row(i)
@@ -105,15 +107,15 @@ def to_frequencies(
         a_step=source.step, a_part=ZERO, first=source.first, count=source.count, lanes=index(most), dtype=F32,
     )  # fmt: skip
     down = Transform(
-        kind="complex", out=target.buffer, out_at=at + first_of(column) * target.step + (target.channels if is_turned else 0), out_step=index(target.step),
-        out_part=index(-target.channels if is_turned else target.channels), a=bins, a_at=column * most, a_step=index(2 * COLUMNS * most),
-        a_part=index(COLUMNS * most), first=index(rows.first), count=index(rows.count), lanes=index(most), dtype=F32,
+        kind="complex", out=target.buffer, out_at=at + first_of(column) * target.step, out_step=index(target.step), out_part=target.part_step,
+        a=bins, a_at=column * most, a_step=index(2 * COLUMNS * most), a_part=index(COLUMNS * most),
+        first=index(rows.first), count=index(rows.count), lanes=index(most), dtype=F32,
     )  # fmt: skip
     made += [serial(i.name, index(rows.count), *before, along), serial(column.name, index(COLUMNS), down)]
-    if is_turned:
+    if target.parts == 3:
         f, lane = var(f"{name}_frequency"), var("lane")
-        imaginary = at + f * target.step + lane
-        negated = Store(target.buffer, imaginary + 2 * target.channels, lift(0, F32) - Load(target.buffer, imaginary, F32))
+        real = at + f * target.step + lane
+        negated = Store(target.buffer, real + target.part_step * 2, lift(0, F32) - Load(target.buffer, real, F32))
         made.append(serial(f.name, index(FREQUENCIES), vector(lane.name, index(most), negated)))
     return made
 
@@ -136,7 +138,7 @@ def image_rows(source: Channels, tiles: Tiles, seen: tuple[Seen, Seen], i: Expr)
     return lets, Rows(images.buffer, place + source.first, index(images.channels), first, count)
 
 
-def of_images(source: Channels, tiles: Tiles, seen: tuple[Seen, Seen], target: Spectrum, tile: Expr, is_turned: bool) -> list[Statement]:
+def of_images(source: Channels, tiles: Tiles, seen: tuple[Seen, Seen], target: Spectrum, tile: Expr) -> list[Statement]:
     """Transforms a tile, whose place has names, into `target`, where its number is `tile`: `CHANNELS` at a time."""
     name, most = target.buffer, block_of(source.most)
     block = var(f"{name}_block")
@@ -144,9 +146,7 @@ def of_images(source: Channels, tiles: Tiles, seen: tuple[Seen, Seen], target: S
     lanes = part_of(source.count, first, most)
     part = Channels(source.images, source.first + first, lanes, most)
     is_filled = source.most % most == 0 and source.images.channels % most == 0
-    made = to_frequencies(
-        name, seen[0], lambda i: image_rows(part, tiles, seen, i), lanes, most, is_filled, target, target.at(0, tile, 0) + first, is_turned
-    )  # fmt: skip
+    made = to_frequencies(name, seen[0], lambda i: image_rows(part, tiles, seen, i), lanes, most, is_filled, target, target.at(0, tile, 0) + first)
     return [serial(block.name, index(-(-source.most // most)), *made)]
 
 
@@ -161,11 +161,11 @@ def from_frequencies(
     bins, found, line = f"{name}_bins", f"{name}_found", f"{name}_line"
     column, k, lane, p = var(f"{name}_column"), var(f"{name}_k"), var("lane"), var("p")
 
-    def down(column: Expr, a: str, at: Expr, step: int, part: int) -> Transform:
+    def down(column: Expr, a: str, at: Expr, step: int, part: Expr) -> Transform:
         """With parts exchanged, and so backwards."""
         return Transform(
             kind="complex", out=bins, out_at=column * most + COLUMNS * most, out_step=index(2 * COLUMNS * most), out_part=index(-COLUMNS * most), a=a,
-            a_at=at + part, a_step=index(step), a_part=index(-part), first=ZERO, count=index(SIZE), lanes=index(most), dtype=F32,
+            a_at=at + part, a_step=index(step), a_part=ZERO - part, first=ZERO, count=index(SIZE), lanes=index(most), dtype=F32,
         )  # fmt: skip
 
     def copied(column: Expr, is_mirrored: Expr) -> list[Statement]:
@@ -175,7 +175,7 @@ def from_frequencies(
         ]  # fmt: skip
         parts = value(var("frequency"), 0), value(var("frequency"), 1) * Var("sign", F32)
         copies = [vector(lane.name, index(most), Store(found, (k * 2 + part) * most + lane, x)) for part, x in enumerate(parts)]
-        return [serial(k.name, index(SIZE), *lets, *copies), down(column, found, ZERO, 2 * most, most)]
+        return [serial(k.name, index(SIZE), *lets, *copies), down(column, found, ZERO, 2 * most, index(most))]
 
     edge = var(f"{name}_edge")
     made: list[Statement] = [
@@ -184,7 +184,7 @@ def from_frequencies(
     if source is None:
         made.append(serial(column.name, index(COLUMNS), *copied(column, (column % HALF).eq(0) & (k > HALF))))
     else:
-        inner = down(column + 1, source.buffer, at + first_of(column + 1) * source.step, source.step, source.channels)
+        inner = down(column + 1, source.buffer, at + first_of(column + 1) * source.step, source.step, source.part_step)
         made += [serial(column.name, index(HALF - 1), inner), serial(edge.name, index(2), *copied(edge * HALF, k > HALF))]
     along = Transform(
         kind="to_real", out=line, out_at=ZERO, out_step=index(most), out_part=ZERO, a=bins, a_at=p * (2 * COLUMNS * most), a_step=index(most),
