@@ -256,11 +256,19 @@ class Statement(Struct, eq=False):
     pass
 
 
+class ByImage(Struct):
+    """That a loop goes through images one after the other: so many iterations for each, which make (or want) its rows in order if `by_rows`."""
+
+    each: int
+    by_rows: bool
+
+
 class For(Statement):
     """`for var in kind(start, stop)`.
 
     kind: serial; parallel (iterations are shared among threads; only at the top of a kernel); vector (independent iterations over
     consecutive elements); unroll; block, thread (CUDA). again: of the iterations so many do once more what others do: they are no work that counts.
+    order: what joins the loops of several nests goes by; no part of the text.
     """
 
     var: str
@@ -269,6 +277,7 @@ class For(Statement):
     kind: str
     body: tuple[Statement, ...]
     again: int = 0
+    order: ByImage | None = None
 
 
 class Let(Statement):

@@ -89,6 +89,14 @@ class Element(Struct):
     repeats: bool = False
 
 
+class Images(Struct):
+    """What a nest does image by image, all that is prepared apart: make its result, and read these operands. So another nest can make what it reads,
+    or read what it makes, in the same loop."""
+
+    makes: bool
+    reads: tuple[int, ...] = ()
+
+
 class Nest(Struct):
     """Lowering by a loop nest of its own.
 
@@ -96,11 +104,12 @@ class Nest(Struct):
     buffer names, `out` the result's; `types` and `result` are TensorTypes; attrs a dict. Independent iterations stand in one
     `parallel` For at the top; a `vector` For that stores into the result stays in one line of its last axis. A `loops.NestPlan` instead of
     the statements asks for scratch buffers too. `build_for_threads`: the same for a GPU, where an iteration is a thread, and much less than
-    what keeps a core busy; None where `build` will do.
+    what keeps a core busy; None where `build` will do. `images(types, result, attrs)`: how its loops go by images, where they do.
     """
 
     build: Callable[..., Any]
     build_for_threads: Callable[..., Any] | None = None
+    images: Callable[..., Images | None] | None = None
 
 
 Lowering = Scalar | Fold | ArgFold | Element | Nest

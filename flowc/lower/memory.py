@@ -18,7 +18,7 @@ from flowc.ir.node import Node
 from flowc.ir.op import Kind, Nest
 from flowc.ir.types import DType
 from flowc.structs import Struct, field
-from flowc.transforms.groups import is_reduction, is_view, reduction_axes, squeezed
+from flowc.transforms.groups import is_reduction, is_view, nest_behind, reduction_axes, squeezed
 
 
 class Place(Struct, frozen=False, eq=False):
@@ -117,6 +117,10 @@ def reads_own_element_only(f: Function, param: Node, result: Node) -> bool:
     if squeezed(param.tensor.dims) != domain:
         return False
     users = f.users()[param]
+    nests = nest_behind(f.nodes)
+    reading = {nests[n] for n in (*users, *dependents(f, users)) if n in nests}
+    if len(set(nests.values())) > 1 and reading != {nests.get(result)}:  # other loops may still be under way, or not have begun
+        return False
     folds = [n for n in f.nodes if is_reduction(n)]
     if folds:
         swept = folds[0].inputs[0].tensor.dims

@@ -17,25 +17,27 @@ from __future__ import annotations
 from flowc.ir.function import Function
 from flowc.ir.loops import Barrier, Buffer, Kernel
 from flowc.ir.node import Node
-from flowc.ir.op import Nest
 from flowc.lower.element import hint
 from flowc.lower.epilogue import attach
 from flowc.lower.invariants import with_invariants
+from flowc.lower.joined_cpu import joined
 from flowc.lower.kernel import KernelBuilder, begin, finish
 from flowc.lower.reduce_cpu import reduce
 from flowc.lower.rename import nest_plan
 from flowc.lower.rests import with_rests
 from flowc.lower.sweep_cpu import sweep
-from flowc.transforms.groups import is_reduction
+from flowc.transforms.groups import is_nest, is_reduction
 
 
 def schedule(f: Function, in_place: dict[int, int] | None = None) -> Kernel:
     """The loops of a kernel Function. `in_place` maps a result's position to the param whose buffer it overwrites."""
     k = begin(f, in_place or {})
-    root = next((n for n in f.nodes if isinstance(n.op.lowering, Nest)), None)
+    nests = [n for n in f.nodes if is_nest(n)]
     folds = [n for n in f.nodes if is_reduction(n)]
-    if root is not None:
-        nest(k, root)
+    if len(nests) > 1:
+        joined(k, nest)
+    elif nests:
+        nest(k, nests[0])
     elif folds:
         reduce(k, folds)
     else:

@@ -5,7 +5,7 @@
     full     launch 1: a block for each chunk leaves a part;  launch 2: one block joins the parts
     columns  launch 1: a thread for each column of each chunk of rows;  launch 2: a thread for each column joins its parts
     other    reductions over axes in the middle: a thread for each result element, with serial loops
-    nest     each parallel loop of the op's own loops is one launch, an iteration for each thread (slow, but right)
+    nest     each parallel loop of the op's own loops is one launch, an iteration for each thread (slow, but right); of several nests one after the other
 
 Chunks depend on extents only and parts join in a fixed order, without atomics: every run gives the same bits.
 """
@@ -20,7 +20,7 @@ from flowc.ir.dims import Dim, Shape, Sym, ceildiv, maximum, minimum, product, s
 from flowc.ir.function import Function
 from flowc.ir.loops import Alloc, Apply, Barrier, Buffer, Comment, Const, Expr, For, If, Kernel, Let, Load, Statement, Store, Tile, Var, extent
 from flowc.ir.node import Node
-from flowc.ir.op import ArgFold, Fold, Nest
+from flowc.ir.op import ArgFold, Fold
 from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Flat, Index, hint, located, unravel
@@ -41,8 +41,9 @@ from flowc.lower.kernel import (
     spread,
 )
 from flowc.lower.rename import nest_plan
+from flowc.lower.stages import Stages
 from flowc.structs import Struct, replace
-from flowc.transforms.groups import is_reduction, reduction_axes, squeezed
+from flowc.transforms.groups import is_nest, is_reduction, reduction_axes, squeezed
 
 THREADS = 128  # of a block whose threads have an element each
 MOST_THREADS = 256  # of a block that reduces
@@ -67,11 +68,13 @@ class Launch(Struct, eq=False):
 
 def schedule(f: Function) -> tuple[Launch, ...]:
     """The launches of a kernel Function. FlowcError for a loop nest that cannot be spread over threads."""
-    s = _Schedule(f)
-    root = next((n for n in f.nodes if isinstance(n.op.lowering, Nest)), None)
+    s = _Schedule(begin(f, {}))
+    nests = [n for n in f.nodes if is_nest(n)]
     folds = [n for n in f.nodes if is_reduction(n)]
-    if root is not None:
-        s.nest(root)
+    if len(nests) > 1:
+        s.stages()
+    elif nests:
+        s.nest(nests[0])
     elif folds:
         s.reduce(folds)
     else:
@@ -82,8 +85,8 @@ def schedule(f: Function) -> tuple[Launch, ...]:
 class _Schedule:
     """The launches under way of one kernel Function."""
 
-    def __init__(self, f: Function) -> None:
-        self.k: KernelBuilder = begin(f, {})
+    def __init__(self, k: KernelBuilder) -> None:
+        self.k = k
         self.elements = self.k.elements
         self.made: list[tuple[tuple[Statement, ...], Dim, int]] = []
         self.outside_names = set(self.elements.taken)
@@ -382,6 +385,16 @@ class _Schedule:
         if results:
             self.elements.names[root] = out
             self.sweep(results)
+
+    def stages(self) -> None:
+        """Several nests: the launches of one after those of the other, with all that goes from one to the other in memory."""
+        stages = Stages(self.k)
+        self.k.workspaces.extend(stages.workspaces())
+        for stage in stages.all:
+            stage.k.elements.open([Comment(located(stage.k.f.nodes))])
+            one = _Schedule(stage.k)
+            one.nest(stage.root)
+            self.made.extend(one.made)
 
     def spread_loop(self, root: Node, loop: For) -> None:
         count = _dim(root, loop.stop)

@@ -16,11 +16,11 @@ import numpy as np
 from flowc.errors import ShapeError
 from flowc.ir import dims
 from flowc.ir.dims import Dim, Shape, product
-from flowc.ir.loops import Alloc, Barrier, Expr, For, If, Let, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift, select
-from flowc.ir.op import Nest
+from flowc.ir.loops import Alloc, Barrier, ByImage, Expr, For, If, Let, Load, NestPlan, Statement, Store, Tile, Var, cast, extent, index, lift, select
+from flowc.ir.op import Images, Nest
 from flowc.ir.types import F16, F32, DType, TensorType
 from flowc.ops.constructors import contraction
-from flowc.ops.direct import Axes, Plan, is_panel, line_to_panels, padded, panel_size, panel_strides, slide
+from flowc.ops.direct import Axes, Plan, is_panel, leaves_out, line_to_panels, padded, panel_size, panel_strides, slide
 from flowc.ops.inference import same_shapes
 from flowc.ops.tiles import ONE_SUM, TILED, ZERO, Spaces, block_shape, blocks, over, part_of, serial, unit, var, vector
 from flowc.ops.windows import (
@@ -92,6 +92,29 @@ def _work(filter: TensorType, places: TensorType) -> tuple[Dim, Dim]:
 
 
 # loops
+
+
+def _makes_images(types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> Images | None:
+    """The `Nest.images` of `conv2d`: direct sums along rows go image by image, all other loops through several at a time."""
+    from flowc.ops import transformed
+
+    x, filter = (t.dims for t in types)
+    axes, channels = _axes("conv2d", x, filter, **attrs), (filter[2], filter[3])
+    if result.dtype not in TILED or any(axis.dilation != 1 for axis in axes):
+        return None
+    along = not leaves_out(x[0], axes, channels) and transformed.chosen(axes, channels, result.dtype, x[0], filter[2], often_few=True) is None
+    return Images(makes=True) if along else None
+
+
+def _reads_images(types: list[TensorType], result: TensorType, attrs: dict[str, Any]) -> Images | None:
+    """The `Nest.images` of `conv2d_filter_grad`: direct sums take one image's cotangent after the other."""
+    from flowc.ops import transformed
+
+    x, filter = types[0].dims, result.dims
+    axes = _axes("conv2d_filter_grad", x, filter, **attrs)
+    if result.dtype not in TILED or any(axis.dilation != 1 for axis in axes):
+        return None
+    return Images(makes=False, reads=(1,)) if transformed.chosen(axes, (filter[2], filter[3]), result.dtype, x[0], None) is None else None
 
 
 def _correlated(
@@ -222,7 +245,7 @@ def _filter_grad_nest(inputs: list[str], out: str, types: list[TensorType], resu
     size, (first, last) = extent(product(filter)), (var("chunk") + i for i in (0, 1))
     sums = _Sums(out, image, inputs[1], parts, dtype, filter, rows, columns, chunks)
     one_image = sums.of_turned(plan) if sums.is_turned else sums.in_place()
-    each = For("image", var("first"), last * batch // extent(chunks), "serial", tuple(one_image))
+    each = For("image", var("first"), last * batch // extent(chunks), "serial", tuple(one_image), order=ByImage(1, by_rows=False))
     plan[0].extend((over((("chunk", extent(chunks)),), (Let("first", first * batch // extent(chunks)), each)), Barrier()))
     weight, lane = var("weight_block") * LINE, var("lane")
     count = part_of(size, weight, LINE)
@@ -366,7 +389,7 @@ conv2d = contraction(
     shape=lambda x, filter, **attrs: _result_dims("conv2d", x, filter, **attrs),
     eval=_conv2d,
     vjp=lambda e, x, filter, y, ct, **attrs: (e.conv2d_input_grad(filter, ct, x, **attrs), e.conv2d_filter_grad(x, ct, filter, **attrs)),
-    lowering=Nest(_conv2d_nest, partial(_conv2d_nest, direct=True)),  # a GPU's thread has no room for transformed tiles
+    lowering=Nest(_conv2d_nest, partial(_conv2d_nest, direct=True), _makes_images),  # a GPU's thread has no room for transformed tiles
     rows=lambda has, *types, **attrs: list(has) == [True, False],
     work=lambda y, x, filter, **attrs: _work(filter, y),
     doc="Convolution (correlation, as in TensorFlow) of images [batch, height, width, in] with a filter [height, width, in, out].",
@@ -388,7 +411,7 @@ conv2d_filter_grad = contraction(
     shape=_filter_grad_shape,
     eval=_filter_grad,
     vjp=lambda e, x, ct, like, y, g, **attrs: (e.conv2d_input_grad(g, ct, x, **attrs), e.conv2d(x, g, **attrs), None),
-    lowering=Nest(_filter_grad_nest, partial(_filter_grad_nest, direct=True)),
+    lowering=Nest(_filter_grad_nest, partial(_filter_grad_nest, direct=True), _reads_images),
     work=lambda filter, x, ct, like, **attrs: _work(filter, ct),
     doc="The gradient of conv2d to its filter, in the shape of `like`.",
 )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from flowc.ir import dims
 from flowc.ir.dims import Dim, Shape, product
-from flowc.ir.loops import Barrier, Expr, For, Let, Load, NestPlan, Statement, Store, Tile, extent, index
+from flowc.ir.loops import Barrier, Const, Expr, For, Let, Load, NestPlan, Statement, Store, Tile, extent, index
 from flowc.ir.types import DType
 from flowc.ops.tiles import ZERO, Spaces, block_shape, blocks, equal_part, over, part_of, serial, unit, var, vector
 from flowc.ops.windows import WindowAxis, elements_inside, image_place, padded_copy
@@ -38,7 +38,7 @@ def slide(
     before: what prepares the filter; along: along rows in any case; often_few: whether a batch that is known at run time only is worth
     loops for few images.
     """
-    if along or not _leaves_out(batch, axes, channels):
+    if along or not leaves_out(batch, axes, channels):
         return _along(out, image, filter, dtype, batch, axes, channels, before)
     if isinstance(batch, int) or not often_few:
         return _across(out, image, filter, dtype, batch, axes, channels, before)
@@ -47,7 +47,7 @@ def slide(
     return replace(found, statements=(*before, *([Barrier()] if before else []), *found.statements))
 
 
-def _leaves_out(batch: Dim, axes: Axes, channels: Channels) -> bool:
+def leaves_out(batch: Dim, axes: Axes, channels: Channels) -> bool:
     """Whether blocks across images have padding to leave out, and enough to do."""
     line = axes[1].window * channels[0]
     enough = isinstance(line, int) and line >= LEAST_LINE and not (isinstance(batch, int) and batch < LEAST_IMAGES)
@@ -89,7 +89,9 @@ def _along(
         accumulate=ZERO, dtype=dtype, block=block, **lines,  # type: ignore[arg-type]
     )  # fmt: skip
     places_of = (("row", extent(height)), ("column_block", blocks(width, rows)))
-    plan[0].append(over((("image", extent(batch)), ("channel_block", blocks(co, columns)), *places_of), (*lets, tile)))
+    panels_of = blocks(co, columns)
+    by_rows = isinstance(panels_of, Const) and panels_of.value == 1 and height == down.places  # not all of an image as one row
+    plan[0].append(over((("image", extent(batch)), ("channel_block", panels_of), *places_of), (*lets, tile), by_rows))
     return NestPlan(tuple(plan[0]), tuple(plan[1]), ALONG)
 
 
@@ -180,9 +182,11 @@ def _where(flag: Dim, plan: NestPlan) -> NestPlan:
 
     def part(s: Statement) -> Statement:
         assert isinstance(s, For | Barrier), "all else stands in parallel loops"
-        return replace(s, stop=s.stop * extent(flag)) if isinstance(s, For) else s
+        return replace(s, stop=s.stop * extent(flag), order=None) if isinstance(s, For) else s
 
     return replace(plan, statements=tuple(map(part, plan.statements)), workspaces=tuple((name, dtype, size * flag) for name, dtype, size in plan.workspaces))
 
 
-__all__ = ["ACROSS", "ALONG", "LEAST_IMAGES", "Axes", "Plan", "by_batch", "is_panel", "line_to_panels", "padded", "panel_size", "panel_strides", "slide"]
+__all__ = [
+    "ACROSS", "ALONG", "LEAST_IMAGES", "Axes", "Plan", "by_batch", "is_panel", "leaves_out", "line_to_panels", "padded", "panel_size", "panel_strides", "slide",
+]  # fmt: skip

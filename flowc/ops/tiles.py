@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from flowc.ir.dims import Dim, ceildiv
 from flowc.ir.loop_walks import used
-from flowc.ir.loops import Const, Expr, For, Let, Operand, Statement, Var, apply, extent, index, lift
+from flowc.ir.loops import ByImage, Const, Expr, For, Let, Operand, Statement, Var, apply, extent, index, lift
 from flowc.ir.types import F32, F64, I64, DType
 
 LEAST_ROWS, MOST_ROWS, LEAST_UNITS, MOST_UNITS = 16, 128, 4, 8  # of a block: its part of the left matrix stays in the second cache, its sums in the first two
@@ -97,8 +98,11 @@ def counter(name: str, n: Expr) -> Expr:
     return ZERO if isinstance(n, Const) and n.value == 1 else var(name)
 
 
-def over(extents: Sequence[tuple[str, Expr]], body: Sequence[Statement]) -> For:
-    """A parallel loop over every combination of the named extents, the last one fastest; `counter` gives each one's place."""
+def over(extents: Sequence[tuple[str, Expr]], body: Sequence[Statement], by_rows: bool | None = None) -> For:
+    """A parallel loop over every combination of the named extents, the last one fastest; `counter` gives each one's place.
+
+    by_rows: where the first extent is that of images, whether the others go through an image's rows in order (`ByImage`).
+    """
     total: Expr = index(1)
     for _, n in extents:
         total = total * n
@@ -110,7 +114,13 @@ def over(extents: Sequence[tuple[str, Expr]], body: Sequence[Statement]) -> For:
         rest = rest // n
     needed = used(body)
     lets = [let for let in lets if let.name in needed]
-    return For("unit", ZERO, total, "parallel", (*reversed(lets), *body))
+    return For("unit", ZERO, total, "parallel", (*reversed(lets), *body), order=None if by_rows is None else _by_image(extents[1:], by_rows))
+
+
+def _by_image(extents: Sequence[tuple[str, Expr]], by_rows: bool) -> ByImage | None:
+    """None where the extents are known at run time only."""
+    counts = [n.value for _, n in extents if isinstance(n, Const)]
+    return ByImage(math.prod(int(n) for n in counts), by_rows) if len(counts) == len(extents) else None
 
 
 def serial(name: str, stop: Expr, *body: Statement) -> For:

@@ -17,9 +17,22 @@ from collections.abc import Iterable
 from flowc.ir.dims import Dim, Shape, product
 from flowc.ir.function import CONSTANT, PARAM, Builder, Function, is_anonymous
 from flowc.ir.node import Node
-from flowc.ir.op import OPS, Element, Kind, Nest
+from flowc.ir.op import OPS, Element, Kind
 from flowc.transforms.borders import Borders
-from flowc.transforms.groups import Form, Group, is_free, is_pointwise, is_reduction, is_view, reduction_axes, squeezed, trailing
+from flowc.transforms.by_image import refuses_reader, taken_by_image
+from flowc.transforms.groups import (
+    Form,
+    Group,
+    is_free,
+    is_nest,
+    is_pointwise,
+    is_reduction,
+    is_view,
+    nest_behind,
+    reduction_axes,
+    squeezed,
+    trailing,
+)
 from flowc.transforms.records import Decision, Records
 
 SMALL_ROW = 4096  # elements: a single row up to this size may be swept several times by one thread
@@ -68,7 +81,7 @@ class Fuser:
     # joining
 
     def place(self, node: Node) -> None:
-        if not self.try_join(node):
+        if not (self.join_images(node) if is_nest(node) else self.try_join(node)):
             self.open(node)
 
     def try_join(self, node: Node) -> bool:
@@ -95,9 +108,33 @@ class Fuser:
             self.borders.refused[operand, node] = reason
         return False
 
+    def join_images(self, node: Node) -> bool:
+        """Put a nest into the kernel that makes the images which it reads, or into one that reads them, too: into one loop over images."""
+        for operand in node.inputs:
+            self.borders.refused[operand, node] = f"{node.op.name} reads its operands from memory"
+        for images in taken_by_image(node):
+            made_by = self.group_of.get(images)
+            groups = [self.group_of[n] for n in (images, *self.users[images]) if n in self.group_of]
+            for group in dict.fromkeys(groups):
+                outside = [n for n in self.users[images] if self.group_of.get(n) is not group] if group is made_by else None
+                reason = refuses_reader(group, node, images, outside, images in self.escaping)
+                if reason is None and len(group.members) >= LARGEST:
+                    reason = f"the kernel computes {LARGEST} nodes already"
+                if reason is None and self.would_cycle(group, node):
+                    reason = "another operand depends on the group's result"
+                if reason is None:
+                    group.images = images
+                    group.nests.append(node)
+                    self.add(group, node)
+                    saved = _bytes(images) if group is made_by else 0
+                    self.records.add(Decision("fused", "fuse", (images.name, node.name), f"{node.op.name} takes one image after the other", saved))
+                    return True
+                self.borders.refused[images, node] = reason
+        return False
+
     def open(self, node: Node) -> None:
-        if isinstance(node.op.lowering, Nest):
-            group = Group(Form.NEST, node.tensor.dims, root=node)
+        if is_nest(node):
+            group = Group(Form.NEST, node.tensor.dims, nests=[node])
         elif is_reduction(node):
             group = Group(Form.REDUCE, node.inputs[0].tensor.dims, axes=reduction_axes(node))
         elif product(node.tensor.dims) != 1:
@@ -132,7 +169,7 @@ class Fuser:
             other = self.group_of.get(operand)
             if other is None or other is group:
                 continue
-            reason = self.refuses_group(group, other, operand)
+            reason = self.refuses_group(group, other, operand, node)
             if reason is not None:
                 self.borders.refused.setdefault((operand, node), reason)
                 continue
@@ -146,32 +183,32 @@ class Fuser:
 
     # what may join what
 
-    def refuses_group(self, group: Group, other: Group, operand: Node) -> str | None:
-        """Why the group's kernel cannot compute another group in its own sweep; None where it can. `operand`: what it reads of it."""
+    def refuses_group(self, group: Group, other: Group, operand: Node, node: Node) -> str | None:
+        """Why the group's kernel cannot compute another group in its own sweep; None where it can. `operand`: what its `node` reads of it."""
+        domain = nest_behind(group.members)[node].tensor.dims if len(group.nests) > 1 else group.domain
         if other is self.scalars:
             return "single numbers have a kernel of their own"
         if other.form is not Form.MAP:
             return f"a {other.form.value} kernel has a sweep of its own"
         if len(group.members) + len(other.members) > LARGEST:
             return f"one kernel computes at most {LARGEST} nodes"
-        if squeezed(other.domain) != squeezed(group.domain) or other.domain != operand.tensor.dims:
-            return f"it sweeps {list(map(str, group.domain))}, not {list(map(str, other.domain))}"
+        if squeezed(other.domain) != squeezed(domain) or other.domain != operand.tensor.dims:
+            return f"it sweeps {list(map(str, domain))}, not {list(map(str, other.domain))}"
         if group.form is Form.ROWS:
             return "every sweep over a row would compute it again"
         if group.form is Form.REDUCE and squeezed(operand.tensor.dims) != squeezed(group.domain):
             return "it is of another shape than what is reduced"
         if group.form is Form.MAP and any(squeezed(m.tensor.dims) != squeezed(group.domain) for m in (*other.members, *group.members)):
             return "the values have different shapes"
-        if group.root is not None and any(self.group_of.get(n) is other for n in group.root.inputs):
-            return f"{group.root.op.name} reads its operands from memory"
+        for nest in group.nests:
+            if any(self.group_of.get(n) is other for n in nest.inputs):
+                return f"{nest.op.name} reads its operands from memory"
         if self.merge_would_cycle(group, other):
             return "one needs the other through a third kernel"
         return None
 
     def refuses(self, group: Group, node: Node) -> str | None:
         """Why `node` cannot be computed by the group's kernel; None where it can."""
-        if isinstance(node.op.lowering, Nest):
-            return f"{node.op.name} reads its operands from memory"
         if len(group.members) >= LARGEST:
             return f"the kernel computes {LARGEST} nodes already"
         if is_reduction(node):
@@ -182,7 +219,7 @@ class Fuser:
             case Form.MAP:
                 return self.refuses_map(group, node)
             case Form.NEST:
-                return self.refuses_same_shape(group, node, group.domain)
+                return self.refuses_after_nest(group, node)
             case Form.REDUCE | Form.ROWS:
                 return self.refuses_row(group, node)
 
@@ -195,6 +232,15 @@ class Fuser:
         if any(squeezed(n.tensor.dims) != squeezed(domain) for n in inside):
             return "an operand is broadcast"
         return None
+
+    def refuses_after_nest(self, group: Group, node: Node) -> str | None:
+        nests = nest_behind(group.members)
+        behind = {nests[n] for n in node.inputs if n in nests}
+        if len(behind) > 1:
+            return "the operands are made in different loops"
+        if group.images in node.inputs and len(group.nests) > 1:
+            return "of the images there is one at a time"
+        return self.refuses_same_shape(group, node, next(iter(behind)).tensor.dims if behind else group.domain)
 
     def refuses_map(self, group: Group, node: Node) -> str | None:
         reason = self.refuses_same_shape(group, node, group.domain)
@@ -390,7 +436,7 @@ class Fuser:
         inputs: dict[Node, Node] = {}
         inside: dict[Node, Node] = {}
 
-        in_memory = set() if group.root is None else set(group.root.inputs)  # a nest reads its operands from buffers, numbers too
+        in_memory = {n for nest in group.nests for n in nest.inputs}  # a nest reads its operands from buffers, numbers too
 
         def resolve(node: Node) -> Node:
             if node in inside:
@@ -437,11 +483,11 @@ def _identifier(name: str) -> str:
 
 def _short(group: Group, results: list[Node]) -> str:
     """A readable ending for a kernel's name: its nest or reduction, and what it ends in."""
-    lead = group.root or next((m for m in group.members if is_reduction(m)), None)
+    leads = group.nests or [m for m in group.members if is_reduction(m)][:1]
     last = results[-1] if results else group.members[-1]
-    parts = [lead.op.name] if lead is not None else []
+    parts = [lead.op.name for lead in leads]
     tail = last.op.name if is_anonymous(last) else last.name.rpartition(".")[2]
-    if tail.lower() != (parts[0] if parts else ""):
+    if tail.lower() not in parts:
         parts.append(tail)
     return _identifier("_".join(parts))
 

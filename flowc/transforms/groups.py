@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from enum import Enum
 
 from flowc.ir.dims import Shape
@@ -26,14 +27,15 @@ class Form(Enum):
 
 
 class Group(Struct, frozen=False, eq=False):
-    """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `root` the NEST's node;
-    `first`, `last` the positions of its members."""
+    """Nodes that become one kernel. `domain` is the shape swept; `axes` the reduced ones (REDUCE, ROWS); `nests` the NEST's nodes, and `images`
+    what goes from one of them to the others, or what all of them read; `first`, `last` the positions of its members."""
 
     form: Form
     domain: Shape
     members: list[Node] = field(default_factory=list)
     axes: tuple[int, ...] = ()
-    root: Node | None = None
+    nests: list[Node] = field(default_factory=list)
+    images: Node | None = None
     first: int = sys.maxsize
     last: int = -1
 
@@ -41,6 +43,21 @@ class Group(Struct, frozen=False, eq=False):
     def reduced(self) -> Shape:
         """The domain without the reduced axes and without extents of 1."""
         return squeezed(tuple(d for i, d in enumerate(self.domain) if i not in self.axes))
+
+
+def is_nest(node: Node) -> bool:
+    return isinstance(node.op.lowering, Nest)
+
+
+def nest_behind(nodes: Iterable[Node]) -> dict[Node, Node]:
+    """For each node of a kernel, in order, the nest in whose loops it is computed; nothing for what depends on none."""
+    found: dict[Node, Node] = {}
+    for node in nodes:
+        if is_nest(node):
+            found[node] = node
+        elif behind := [found[n] for n in node.inputs if n in found]:
+            found[node] = behind[-1]
+    return found
 
 
 def squeezed(shape: Shape) -> Shape:

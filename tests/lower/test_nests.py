@@ -14,7 +14,7 @@ from flowc.ir.dims import Sym
 from flowc.ir.function import Builder
 from flowc.ir.interpret import interpret
 from flowc.ir.loops_text import print_kernel
-from flowc.ir.types import F32, F64, U64, TensorType
+from flowc.ir.types import F32, F64, U8, U64, TensorType
 from flowc.lower import schedule_cuda
 from flowc.runtime.executable import build
 
@@ -164,25 +164,24 @@ def test_what_follows_the_gradient_of_a_pool_is_computed_where_a_window_is_writt
     """All elements of a window in one loop over the channels, with what has an element for each channel, and the gradient itself where it is wanted."""
     small = (B, -(-shape[1] // 2), -(-shape[2] // 2), shape[3])
     b = Builder("main")
-    x, y, ct, scale = (b.param(name, TensorType(F32, s)) for name, s in zip(("x", "y", "ct", "scale"), (shape, small, small, shape[3:]), strict=True))
-    grad = b.apply("max_pool_grad", x, y, ct, **POOL)
+    place, ct, scale = (b.param(name, TensorType(*t)) for name, t in (("place", (U8, small)), ("ct", (F32, small)), ("scale", (F32, shape[3:]))))
+    grad = b.apply("max_pool_spread", place, ct, height=shape[1], width=shape[2], **POOL)
     f = b.finish([b.apply("mul", b.apply("tanh", grad), scale), grad])
-    args = arguments([shape, small, small, shape[3:]], F32)
-    args[0] = np.round(args[0])
-    args[1] = interpret(pooled(shape), args[:1])[0]
+    args = arguments([shape, small, shape[3:]], F32)
+    args[0] = interpret(placed(shape), [np.round(args[0])])[0]
     with config.override(backend="cpu"):
         program = build(f)
         found = program.run([a.copy() for a in args])
     if shape[1:3] == (8, 10):
-        (loop,) = [lines for lines in print_kernel(program.kernels[0]).split("for c in vector")[1:] if "grad_out[" in lines]
-        assert loop.count("grad_out[") == 4 and "//" not in loop, "places are worked out before the loop"
+        (loop,) = [lines for lines in print_kernel(program.kernels[0]).split("for c in vector")[1:] if "spread_out[" in lines]
+        assert loop.count("spread_out[") == 4 and "//" not in loop, "places are worked out before the loop"
     for mine, wanted in zip(found, interpret(f, args), strict=True):
         np.testing.assert_allclose(mine, wanted, rtol=1e-5, atol=1e-6)
 
 
-def pooled(shape):
-    b = Builder("pooled")
-    return b.finish([b.apply("max_pool", b.param("x", TensorType(F32, shape)), **POOL)])
+def placed(shape):
+    b = Builder("placed")
+    return b.finish([b.apply("max_pool_place", b.param("x", TensorType(F32, shape)), **POOL)])
 
 
 @pytest.mark.parametrize(("cpu", "features"), [("haswell", "+avx,+avx2,+fma"), ("x86-64", "")])

@@ -86,3 +86,16 @@ def _with_maxima(last: Any) -> list[Sample]:
 
 SAMPLES["max_pool_grad"] = _with_maxima(_pooled)
 SAMPLES["max_pool_gather"] = _with_maxima(lambda x, attrs: x)
+SAMPLES["max_pool_place"] = SAMPLES["max_pool"]
+
+
+def _with_places(last: Any) -> list[Sample]:
+    from flowc.ops.pool_places import max_pool_place
+
+    return [
+        ((max_pool_place.eval(_distinct(*x), **attrs), _distinct(*last(x, attrs))), {**attrs, "height": x[1], "width": x[2]}) for x, attrs in _POOLS
+    ]
+
+
+SAMPLES["max_pool_take"] = _with_places(lambda x, attrs: x)
+SAMPLES["max_pool_spread"] = _with_places(_pooled)

@@ -11,7 +11,7 @@ from flowc.ir import loop_walks, loops
 from flowc.ir.dims import Sym
 from flowc.ir.op import OPS
 from flowc.ir.text import parse_function
-from flowc.ir.types import F32, TensorType
+from flowc.ir.types import F32, U8, TensorType, as_dtype
 from flowc.lower.count import count
 from flowc.lower.program import plan
 from flowc.ops.direct import ACROSS, ALONG, LEAST_IMAGES
@@ -20,7 +20,8 @@ from flowc.transforms.pipeline import optimize
 from tests.loop_evaluator import run_nest, traced_nest
 
 CONV = ("conv2d", "conv2d_input_grad", "conv2d_filter_grad")
-POOLS = ("max_pool", "max_pool_grad", "max_pool_gather", "avg_pool", "avg_pool_grad")
+NESTS = ("max_pool", "max_pool_place", "max_pool_spread", "max_pool_take", "avg_pool", "avg_pool_grad")
+POOLS = (*NESTS, "max_pool_grad", "max_pool_gather")  # the last two are made of others
 
 
 # the definitions, an element at a time
@@ -105,10 +106,11 @@ def conv_case(name, geometry, dtype):
     return ([f, ct, x], attrs, to_x) if name == "conv2d_input_grad" else ([x, ct, f], attrs, to_f)
 
 
-def symbolic(arrays):
-    """Every extent above 1 as a symbol of its own length."""
+def symbolic(arrays, axes=range(4)):
+    """Every extent above 1 of these axes as a symbol of its own length."""
     extents = {f"n{n}": n for a in arrays for n in a.shape if n > 1}
-    return [TensorType(F32, tuple(Sym.named(f"n{n}") if n > 1 else n for n in a.shape)) for a in arrays], extents
+    shapes = [tuple(Sym.named(f"n{n}") if n > 1 and axis in axes else n for axis, n in enumerate(a.shape)) for a in arrays]
+    return [TensorType(as_dtype(a.dtype), shape) for a, shape in zip(arrays, shapes, strict=True)], extents
 
 
 def tiles(statements):
@@ -275,7 +277,7 @@ def pool_case(name, geometry, dtype, x=None):
     x = g.integers(-3, 4, x_shape).astype(dtype) if x is None else x  # many equal elements: the first one counts
     y_shape = result_shape(x_shape, window, strides, padding, x_shape[3])
     ct, v = g.standard_normal(y_shape).astype(dtype), g.standard_normal(x_shape).astype(dtype)
-    largest, mean, gathered = (np.zeros(y_shape) for _ in range(3))
+    largest, mean, gathered, place = (np.zeros(y_shape) for _ in range(4))
     to_max, to_mean = np.zeros(x_shape), np.zeros(x_shape)
     for (row, column), elements in windows(x_shape, window, strides, padding):
         mean[:, row, column] = sum(x[:, i, j].astype(np.float64) for _, (i, j) in elements) / len(elements)
@@ -284,13 +286,17 @@ def pool_case(name, geometry, dtype, x=None):
         for n, c in itertools.product(range(x_shape[0]), range(x_shape[3])):
             line = np.array([x[n, i, j, c] for _, (i, j) in elements])
             first = int(np.argmax(line))
-            i, j = elements[first][1]
+            (up, left), (i, j) = elements[first]
+            place[n, row, column, c] = up * window[1] + left
             largest[n, row, column, c] = line[first]
             gathered[n, row, column, c] = v[n, i, j, c]
             to_max[n, i, j, c] += ct[n, row, column, c]
-    y = largest.astype(dtype)
+    y, at = largest.astype(dtype), place.astype(np.uint8)
+    sizes = {"height": x_shape[1], "width": x_shape[2]}
     return {
         "max_pool": ([x], attrs, largest), "max_pool_grad": ([x, y, ct], attrs, to_max), "max_pool_gather": ([x, y, v], attrs, gathered),
+        "max_pool_place": ([x], attrs, place), "max_pool_spread": ([at, ct], {**attrs, **sizes}, to_max),
+        "max_pool_take": ([at, v], {**attrs, **sizes}, gathered),
         "avg_pool": ([x], attrs, mean), "avg_pool_grad": ([ct, x], attrs, to_mean),
     }[name]  # fmt: skip
 
@@ -302,20 +308,21 @@ def test_numpy_and_the_loops_follow_the_definition_of_pooling(name, geometry, dt
     arrays, attrs, wanted = pool_case(name, geometry, dtype)
     tolerance = {"float16": 4e-3, "float32": 1e-5, "float64": 1e-12}[dtype]
     value = OPS[name].eval(*arrays, **attrs)
-    assert value.dtype == dtype
+    assert value.dtype == ("uint8" if name == "max_pool_place" else dtype)
     np.testing.assert_allclose(value, wanted, rtol=tolerance, atol=tolerance)
-    found = run_nest(OPS[name], arrays, attrs)
-    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance)
+    if name in NESTS:
+        np.testing.assert_allclose(run_nest(OPS[name], arrays, attrs), wanted, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("name", NESTS)
 @pytest.mark.parametrize("geometry", POOL_GEOMETRIES, ids=POOL_IDS)
 def test_the_loops_of_pooling_take_extents_at_run_time(name, geometry):
     arrays, attrs, wanted = pool_case(name, geometry, "float32")
-    np.testing.assert_allclose(run_nest(OPS[name], arrays, attrs, *symbolic(arrays)), wanted, rtol=1e-5, atol=1e-5)
+    axes = (0, 3) if name in ("max_pool_spread", "max_pool_take") else range(4)  # whose attributes say how high and wide the images are
+    np.testing.assert_allclose(run_nest(OPS[name], arrays, attrs, *symbolic(arrays, axes)), wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["max_pool_grad", "avg_pool_grad"])
+@pytest.mark.parametrize("name", ["max_pool_spread", "avg_pool_grad"])
 @pytest.mark.parametrize("geometry", POOL_GEOMETRIES, ids=POOL_IDS)
 def test_each_element_of_a_pools_gradient_is_written_once(name, geometry):
     arrays, attrs, _ = pool_case(name, geometry, "float32")
@@ -323,14 +330,15 @@ def test_each_element_of_a_pools_gradient_is_written_once(name, geometry):
 
 
 @pytest.mark.parametrize("geometry", POOL_GEOMETRIES, ids=POOL_IDS)
-@pytest.mark.parametrize("name", ["max_pool", "max_pool_grad", "max_pool_gather"])
+@pytest.mark.parametrize("name", ["max_pool", "max_pool_place", "max_pool_grad", "max_pool_gather"])
 def test_nan_is_the_maximum_of_its_window_and_takes_its_gradient(name, geometry):
     g = np.random.default_rng(2)
     x = g.integers(-3, 4, geometry[0]).astype(np.float32)
     x[g.random(x.shape) < 0.2] = np.nan
     arrays, attrs, wanted = pool_case(name, geometry, "float32", x)
     np.testing.assert_allclose(OPS[name].eval(*arrays, **attrs), wanted, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(run_nest(OPS[name], arrays, attrs), wanted, rtol=1e-5, atol=1e-6)
+    if name in NESTS:
+        np.testing.assert_allclose(run_nest(OPS[name], arrays, attrs), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_windows_of_minus_infinity_give_their_gradient_to_a_real_element():
@@ -340,7 +348,8 @@ def test_windows_of_minus_infinity_give_their_gradient_to_a_real_element():
     ct = np.ones_like(y)
     value = OPS["max_pool_grad"].eval(x, y, ct, **attrs)
     assert value.sum() == ct.sum()
-    np.testing.assert_array_equal(run_nest(OPS["max_pool_grad"], [x, y, ct], attrs), value)
+    place = run_nest(OPS["max_pool_place"], [x], attrs)
+    np.testing.assert_array_equal(run_nest(OPS["max_pool_spread"], [place, ct], {**attrs, "height": 3, "width": 3}), value)
 
 
 def test_whole_numbers_have_maxima():
@@ -352,9 +361,9 @@ def test_whole_numbers_have_maxima():
 
 
 def test_windows_that_share_nothing_need_no_scratch_memory():
-    types = [TensorType(F32, (Sym.named("b"), 14, 14, 8)), *[TensorType(F32, (Sym.named("b"), 7, 7, 8))] * 2]
-    attrs = {"ksize": (2, 2), "strides": (2, 2), "padding": "VALID"}
-    plan = OPS["max_pool_grad"].lowering.build(["x", "y", "ct"], "out", types, types[0], attrs)
+    types = [TensorType(dtype, (Sym.named("b"), 7, 7, 8)) for dtype in (U8, F32)]
+    attrs = {"ksize": (2, 2), "strides": (2, 2), "padding": "VALID", "height": 14, "width": 14}
+    plan = OPS["max_pool_spread"].lowering.build(["place", "ct"], "out", types, TensorType(F32, (Sym.named("b"), 14, 14, 8)), attrs)
     assert not plan.workspaces and len(plan.statements) == 1
 
 

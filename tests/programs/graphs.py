@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import flowc as tf
+from flowc import config
 from flowc.ir.function import Function
 
 
@@ -35,7 +36,7 @@ class Training:
 
     def executable(self, fetches: Any = None) -> Any:
         """The program of one step, planned but not compiled."""
-        with tf.config.override(backend="interpret"):
+        with config.override(backend="interpret"):
             return tf.Session(graph=self.graph).executable(self.train if fetches is None else fetches, self.feeds)
 
     def function(self) -> Function:

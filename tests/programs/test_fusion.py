@@ -30,6 +30,13 @@ def test_a_convolution_or_product_its_bias_and_relu_are_one_kernel(scope: str) -
     assert {"Conv2D", "MatMul"} & {n.name.rpartition(".")[2] for n in kernel.nodes}
 
 
+def test_a_convolution_and_the_pool_after_it_are_one_kernel() -> None:
+    program = convolutional_network().executable()
+    kernel = next(k for k in program.module.callees() if k.name == program.expect_fused("First"))
+    assert {"conv2d", "relu", "max_pool", "max_pool_place"} <= {n.op.name for n in kernel.nodes}
+    assert not any(n.tensor.dims == kernel.nodes[0].tensor.dims for n in kernel.results), "nothing as large as the convolution is stored"
+
+
 def test_layers_that_are_several_kernels_are_told_with_the_reasons() -> None:
-    with pytest.raises(AssertionError, match=r"First is computed by \d kernels:\n(.|\n)*because:\n  kept "):
-        convolutional_network().executable().expect_fused("First")
+    with pytest.raises(AssertionError, match=r"gradients is computed by \d+ kernels:\n(.|\n)*because:\n  kept "):
+        convolutional_network().executable().expect_fused("gradients")
