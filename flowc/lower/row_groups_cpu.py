@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowc.ir import loops
-from flowc.ir.dims import Shape, product
+from flowc.ir.dims import Dim, Shape, ceildiv, minimum, product
 from flowc.ir.loops import Alloc, Const, For, If, Let, Load, Statement, Store, Var, extent
 from flowc.ir.node import Node
 from flowc.ir.types import F16, I64
@@ -18,7 +18,8 @@ from flowc.lower.element import ZERO, Index, hint, unravel
 from flowc.lower.kernel import KernelBuilder, is_full, levels, spread
 from flowc.transforms.groups import is_reduction, squeezed
 
-GROUP = 16  # rows that go through their sweeps one after the other
+GROUP = 16  # rows, at most, that go through their sweeps one after the other
+SHARES, FEWEST = 4, 11  # groups of about the same size for threads to share, as many or a multiple; rows of one, where there are so many
 GROUPED = range(17, 2049)  # elements of such a row: of fewer, loops are most of the code to compile; more would leave the innermost cache between sweeps
 
 
@@ -51,11 +52,15 @@ class RowGroups:
     def _begin(self) -> None:
         """How many groups there are, and the first row of one and the first behind it."""
         self.k.how = f"rows in groups of {GROUP}, each sweep one row behind the one before it"
-        elements = self.k.elements
-        count, size = extent(product(self.row_shape)), Const(GROUP, I64)
-        self.groups = elements.let("groups", (count + size - Const(1, I64)) // size, elements.scopes[-2])
-        self.first = elements.let("first", self.group * size, elements.scopes[-1])
-        self.last = elements.let("last", loops.apply("min", self.first + size, count), elements.scopes[-1])
+        rows = product(self.row_shape)
+        self._divide(minimum(ceildiv(rows, SHARES * GROUP) * SHARES, ceildiv(rows, FEWEST)))
+
+    def _divide(self, count: Dim) -> None:
+        """So many groups, whose sizes differ by one row at the most."""
+        elements, rows = self.k.elements, extent(product(self.row_shape))
+        self.groups = elements.let("groups", extent(count), elements.scopes[-2])
+        self.first = elements.let("first", self.group * rows // self.groups, elements.scopes[-1])
+        self.last = elements.let("last", (self.group + Const(1, I64)) * rows // self.groups, elements.scopes[-1])
 
     def _row(self) -> Var:
         """The row of the next sweep."""

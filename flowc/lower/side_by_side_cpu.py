@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from flowc.ir import loops
 from flowc.ir.dims import Shape, ceildiv, maximum, minimum, product
-from flowc.ir.loops import Alloc, Const, For, Let, Statement, Store, Var, extent, lift
+from flowc.ir.loops import Alloc, Const, For, Let, Statement, Store, Var, lift
 from flowc.ir.node import Node
 from flowc.ir.op import ArgFold
 from flowc.ir.types import F16, I64
@@ -52,11 +52,8 @@ class SideBySide(RowGroups):
     def _begin(self) -> None:
         self.k.how = "rows in groups, all sweeps in one loop, each one row behind the one before it"
         self.size = MOST_ROWS
-        elements, rows = self.k.elements, product(self.row_shape)
-        count = minimum(maximum(ceildiv(rows, 2 * MOST_ROWS) * 2, ENOUGH), ceildiv(rows, FEWEST_ROWS))
-        self.groups, total = elements.let("groups", extent(count), elements.scopes[-2]), extent(rows)
-        self.first = elements.let("first", self.group * total // self.groups, elements.scopes[-1])
-        self.last = elements.let("last", (self.group + Const(1, I64)) * total // self.groups, elements.scopes[-1])
+        rows = product(self.row_shape)
+        self._divide(minimum(maximum(ceildiv(rows, 2 * MOST_ROWS) * 2, ENOUGH), ceildiv(rows, FEWEST_ROWS)))
 
     def _row(self) -> Var:
         return self.k.var("row")
