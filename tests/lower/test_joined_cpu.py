@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowc import config
+from flowc.ir.dims import Sym
+from flowc.ir.function import Builder, Function
 from flowc.ir.interpret import interpret
 from flowc.ir.loops_text import print_kernel
+from flowc.ir.node import Node
 from flowc.ir.text import parse_function
+from flowc.ir.types import F32, TensorType
 from flowc.lower import schedule_cuda
 from flowc.runtime.executable import build
 from flowc.transforms.by_image import IMAGE
 from flowc.transforms.pipeline import optimize
 from flowc.transforms.records import Records
 from tests.codegen.programs import same_bits
+from tests.lower.test_random_functions import PHASES, run
+from tests.lower.test_random_functions import agree as agree_with
 from tests.lower.test_reduce_cpu import agree, normal, text
 
 POOL = "ksize=(2, 2), strides=(2, 2), padding='SAME'"
@@ -182,3 +190,61 @@ def test_a_gpu_runs_the_nests_one_after_the_other(program: str) -> None:
     assert all([b.name for b in launch.kernel.buffers] == names for launch in launches)
     (made,) = (name for name in names if name.endswith("_part"))
     assert sum(f"{made}[" in print_kernel(launch.kernel) for launch in launches) >= 2, "one makes it, others read it"
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Function:
+    """Images through convolutions, pools, what spreads over windows, sweeps and gradients to filters; any of these may be a result."""
+    b, size, channels = Builder("f"), draw(st.integers(1, 9)), draw(st.sampled_from([1, 3, 17]))
+    x = b.param("x", TensorType(F32, (Sym.named("b"), size, size, channels)))
+    images, others = [x], []
+
+    def pool(v: Node) -> dict:
+        window = draw(st.integers(1, min(3, v.tensor.dims[1])))
+        return {"ksize": (window, window), "strides": (draw(st.integers(1, 3)),) * 2, "padding": draw(st.sampled_from(["SAME", "VALID"]))}
+
+    for number in range(draw(st.integers(2, 9))):
+        v = images[-1] if draw(st.booleans()) else draw(st.sampled_from(images))
+        height, width, depth = v.tensor.dims[1:]
+        kind = draw(st.sampled_from(["conv", "conv", "bias", "relu", "max", "mean", "spread", "gradient"]))
+        if kind == "conv":
+            w = b.param(f"w{number}", TensorType(F32, (3, 3, depth, draw(st.sampled_from([1, 5, 33])))))
+            images.append(b.apply("tanh", b.apply("conv2d", v, w)) if draw(st.booleans()) else b.apply("conv2d", v, w))
+        elif kind == "bias":
+            images.append(b.apply("add", v, b.param(f"c{number}", TensorType(F32, (depth,)))))
+        elif kind == "relu":
+            images.append(b.apply("relu", v))
+        elif kind in ("max", "mean"):
+            images.append(b.apply("max_pool" if kind == "max" else "avg_pool", v, **pool(v)))
+        elif kind == "spread":
+            attrs = pool(v)
+            place, y = b.apply("max_pool_place", v, **attrs), b.apply("max_pool", v, **attrs)
+            images.append(b.apply("max_pool_spread", place, b.apply("tanh", y), height=height, width=width, **attrs))
+        else:
+            w = b.param(f"w{number}", TensorType(F32, (3, 3, channels, depth)))
+            if v.tensor.dims[1:3] == x.tensor.dims[1:3]:
+                others.append(b.apply("conv2d_filter_grad", x, v, w))
+    made = [*images[1:], *others] or [b.apply("relu", x)]
+    return b.finish(draw(st.lists(st.sampled_from(made), min_size=1, max_size=3, unique=True)))
+
+
+def check_network(f: Function, batch: int, seed: int) -> None:
+    g = np.random.default_rng(seed)
+    args = [(g.standard_normal([batch if isinstance(d, Sym) else d for d in p.tensor.dims]) * 0.5).astype(np.float32) for p in f.params]
+    want = interpret(f, args)
+    one, many = (run(f, args, "cpu", threads) for threads in (1, 3))
+    agree_with(f, one, want)
+    assert all(same_bits(a, b) for a, b in zip(one, many, strict=True))
+
+
+@settings(max_examples=15, deadline=None, phases=PHASES)
+@given(networks(), st.integers(1, 9), st.integers(0, 2**16))
+def test_networks_mean_what_their_ops_mean(f: Function, batch: int, seed: int) -> None:
+    check_network(f, batch, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None, phases=PHASES)
+@given(networks(), st.integers(1, 9), st.integers(0, 2**16))
+def test_many_networks_mean_what_their_ops_mean(f: Function, batch: int, seed: int) -> None:
+    check_network(f, batch, seed)
