@@ -257,7 +257,8 @@ class Statement(Struct, eq=False):
 
 
 class ByImage(Struct):
-    """That a loop goes through images one after the other: so many iterations for each, which make (or want) its rows in order if `by_rows`."""
+    """That a loop goes through images one after the other: so many iterations for each. by_rows: each makes, and reads, its share of
+    the rows, in order, and no others."""
 
     each: int
     by_rows: bool

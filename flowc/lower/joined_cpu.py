@@ -37,6 +37,7 @@ def joined(k: KernelBuilder, nest: Callable[[KernelBuilder, Node], None]) -> Non
         bodies.append(stage.k.elements.close())
     k.how = "; ".join(stage.k.how for stage in stages.all if stage.k.how)
     top = k.elements.scopes[-1].statements
+    assert len(stages.made) <= 1, "fusion lets one value go from nest to nest"
     images = _Images(k, *next(iter(stages.made.items()), (None, "")))
     found = images.in_loop(bodies) or images.in_parts(bodies)
     if found is not None:

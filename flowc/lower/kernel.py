@@ -16,14 +16,14 @@ from flowc.ir.dims import Dim, Shape, symbols
 from flowc.ir.function import Function
 from flowc.ir.loops import COSTLY, Alloc, Buffer, Comment, Const, Expr, For, If, Kernel, Load, Statement, Store, Var, extent
 from flowc.ir.node import Node
-from flowc.ir.op import ArgFold, Fold, Nest, Scalar
+from flowc.ir.op import ArgFold, Fold, Scalar
 from flowc.ir.reserved import RESERVED
 from flowc.ir.scalar_text import scalar
 from flowc.ir.types import I64, DType
 from flowc.lower.element import ZERO, Elements, Flat, Index, hint, located, ravel
 from flowc.lower.rename import symbol_names
 from flowc.structs import Struct, field
-from flowc.transforms.groups import is_reduction, is_view, squeezed
+from flowc.transforms.groups import is_nest, is_reduction, is_view, squeezed
 
 
 class KernelBuilder(Struct, frozen=False):
@@ -109,7 +109,7 @@ def flat_over(k: KernelBuilder, shape: Shape) -> bool:
             continue
         if squeezed(node.tensor.dims) != domain:
             return False
-        if isinstance(node.op.lowering, Nest) or not (node.op.kind.value == "map" or is_view(node) or is_reduction(node)):
+        if is_nest(node) or not (node.op.kind.value == "map" or is_view(node) or is_reduction(node)):
             return False
     used = {n for node in k.f.nodes for n in node.inputs if n in k.elements.names}
     return all(squeezed(n.tensor.dims) in ((), domain) for n in used)

@@ -15,10 +15,10 @@ from heapq import heappop, heappush
 from flowc.ir.dims import Dim
 from flowc.ir.function import CONSTANT, PARAM, Function
 from flowc.ir.node import Node
-from flowc.ir.op import Kind, Nest
+from flowc.ir.op import Kind
 from flowc.ir.types import DType
 from flowc.structs import Struct, field
-from flowc.transforms.groups import is_reduction, is_view, nest_behind, reduction_axes, squeezed
+from flowc.transforms.groups import is_nest, is_reduction, is_view, nest_behind, reduction_axes, squeezed
 
 
 class Place(Struct, frozen=False, eq=False):
@@ -134,7 +134,7 @@ def reads_own_element_only(f: Function, param: Node, result: Node) -> bool:
         if not kept and squeezed(swept) == domain and domain != ():
             return False
     for user in users:
-        if isinstance(user.op.lowering, Nest):
+        if is_nest(user):
             if any(n is param for i, n in enumerate(user.inputs) if i not in user.op.like):
                 return False
             continue

@@ -151,8 +151,8 @@ class Pooling:
         return (*lets, serial("c", self.channels, Alloc("total", dtype, lift(0, dtype)), body, done(Var("total", dtype))))
 
     def per_pixel(self, *body: Statement) -> For:
-        """`body` for each pixel of the images."""
-        return over((("image", extent(self.x[0])), ("row", extent(self.x[1]))), (serial("column", extent(self.x[2]), *body),), by_rows=True)
+        """`body` for each pixel of the images, which may lie in windows of several rows."""
+        return over((("image", extent(self.x[0])), ("row", extent(self.x[1]))), (serial("column", extent(self.x[2]), *body),), by_rows=False)
 
     def is_even(self) -> bool:
         """Whether windows share no rows, and leave none out: each row of them has its own rows of the images."""

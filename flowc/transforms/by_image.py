@@ -44,8 +44,8 @@ def refuses_reader(group: Group, node: Node, images: Node, outside: Sequence[Nod
     """
     if group.form is not Form.NEST or not all(map(makes_images, group.nests)):
         return _from_memory(node)
-    if group.images not in (None, images):
-        return "the kernel has images of its own in hand"
+    if group.images not in (None, images) or any(n is not images and n in group.members for n in node.inputs):
+        return "the kernel has other images in hand"
     if outside is None:
         return None if makes_images(node) and all(images in nest.inputs for nest in group.nests) else _from_memory(node)
     size = product(images.tensor.dims[1:])

@@ -165,6 +165,24 @@ def test_images_that_are_wanted_elsewhere_or_large_go_through_memory(program: st
     assert len(kernel_names(program)) > 1 and not any("conv2d_max_pool" in name or "spread_conv2d" in name for name in kernel_names(program))
 
 
+OVERLAPPING = "ksize=(3, 3), strides=(1, 1), padding='SAME'"
+
+
+def test_a_pixel_that_lies_in_windows_of_several_rows_gets_them_all() -> None:
+    """As many rows of windows as of pixels, but each row of pixels reads the rows around its own, too."""
+    body = f"ct: f32[b, 6, 6, 3] = conv2d(x, w); d: f32[b, 6, 6, 3] = avg_pool_grad(ct, like, {OVERLAPPING})"
+    program = text(body, "x: f32[b, 6, 6, 1], w: f32[3, 3, 1, 3], like: f32[b, 6, 6, 3]", "d")
+    assert len(kernel_names(program)) == 1
+    agree(program, normal(4, 6, 6, 1), normal(3, 3, 1, 3), normal(4, 6, 6, 3))
+
+
+def test_a_nest_that_reads_two_values_of_one_kernel_reads_them_from_memory() -> None:
+    body = (f"h: f32[b, 6, 6, 3] = conv2d(x, w); r: f32[b, 6, 6, 3] = relu(h); t: f32[b, 6, 6, 3] = tanh(h); "
+            f"d: f32[b, 6, 6, 3] = avg_pool_grad(r, t, {OVERLAPPING})")  # fmt: skip
+    program = text(body, "x: f32[b, 6, 6, 1], w: f32[3, 3, 1, 3]", "d")
+    agree(program, normal(4, 6, 6, 1), normal(3, 3, 1, 3))
+
+
 def test_no_nest_overwrites_what_another_one_reads() -> None:
     """The old value is added in the convolution's loops, the new one comes from the pool's; in one nest's loops the update is made in place."""
     body = (f"h: f32[1, 4, 4, 3] = conv2d(x, w); r: f32[1, 4, 4, 3] = add(h, c); t: f32[1, 4, 4, 3] = avg_pool(r, {POOL.replace('2, 2', '1, 1')}); "
@@ -206,7 +224,7 @@ def networks(draw: st.DrawFn) -> Function:
     for number in range(draw(st.integers(2, 9))):
         v = images[-1] if draw(st.booleans()) else draw(st.sampled_from(images))
         height, width, depth = v.tensor.dims[1:]
-        kind = draw(st.sampled_from(["conv", "conv", "bias", "relu", "max", "mean", "spread", "gradient"]))
+        kind = draw(st.sampled_from(["conv", "conv", "bias", "relu", "max", "mean", "mean back", "spread", "gradient"]))
         if kind == "conv":
             w = b.param(f"w{number}", TensorType(F32, (3, 3, depth, draw(st.sampled_from([1, 5, 33])))))
             images.append(b.apply("tanh", b.apply("conv2d", v, w)) if draw(st.booleans()) else b.apply("conv2d", v, w))
@@ -216,6 +234,11 @@ def networks(draw: st.DrawFn) -> Function:
             images.append(b.apply("relu", v))
         elif kind in ("max", "mean"):
             images.append(b.apply("max_pool" if kind == "max" else "avg_pool", v, **pool(v)))
+        elif kind == "mean back":
+            attrs = pool(v)
+            y = b.apply("avg_pool", v, **attrs)
+            turn = b.param(f"t{number}", TensorType(F32, (3, 3, depth, depth)))
+            images.append(b.apply("avg_pool_grad", b.apply("conv2d", y, turn), v, **attrs))
         elif kind == "spread":
             attrs = pool(v)
             place, y = b.apply("max_pool_place", v, **attrs), b.apply("max_pool", v, **attrs)
